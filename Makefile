@@ -1,0 +1,34 @@
+GO ?= go
+export GO
+
+.PHONY: demo build test prepare lint fmt bench fuzz clean
+
+# The whole gateway on loopback, in a temporary directory; nothing is installed.
+demo: build
+	bin/sallyport demo
+
+build:
+	$(GO) build -o bin/sallyport ./cmd/sallyport
+
+# Everything. A part that is missing is installed or an error, never skipped.
+test: prepare lint
+	$(GO) test -race -timeout 9m ./...
+
+prepare:
+	scripts/prepare.sh
+
+lint:
+	scripts/lint.sh
+
+fmt:
+	$(GO) tool -modfile=internal/tools/go.mod gofumpt -w .
+
+bench: prepare
+	$(GO) run ./internal/bench
+
+# FUZZTIME=20s for each target.
+fuzz:
+	scripts/fuzz.sh
+
+clean:
+	rm -rf bin

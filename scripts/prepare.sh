@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what the tests need and Debian has: OpenSSH's server and clients, a
+# player for exported recordings, a C compiler for the race detector.
+set -euo pipefail
+
+packages=()
+need() { # need FILE PACKAGE...
+	[ -e "$1" ] || packages+=("${@:2}")
+}
+need /usr/sbin/sshd openssh-server
+need /usr/lib/openssh/sftp-server openssh-sftp-server
+need /usr/bin/ssh openssh-client
+need /usr/bin/asciinema asciinema
+need /usr/sbin/useradd passwd
+command -v "${CC:-gcc}" >/dev/null || packages+=(gcc)
+need /usr/include/stdlib.h libc6-dev
+
+if [ ${#packages[@]} -eq 0 ]; then
+	exit 0
+fi
+echo "make test needs ${packages[*]}: installing with apt-get" >&2
+if [ "$(id -u)" -ne 0 ]; then
+	echo "not root: run as root, or first: apt-get install ${packages[*]}" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+apt-get install -y -q --no-install-recommends "${packages[@]}"
