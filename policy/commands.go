@@ -1,0 +1,138 @@
+package policy
+
+import (
+	"fmt"
+
+	"sallyport"
+	"sallyport/policy/shell"
+)
+
+// Commands are the compiled command rules of a role. A nil *Commands judges
+// nothing. It is safe for concurrent use.
+type Commands struct {
+	rules   []*rule
+	opaque  sallyport.Action
+	tamper  sallyport.Action
+	unread  sallyport.Action
+	judging bool
+}
+
+// Verdict is what a line meets: the most severe of everything that was found
+// in it.
+type Verdict struct {
+	Action     sallyport.Action
+	Rule       string          // the rule that decided, as people would write it; empty for a class
+	Class      sallyport.Class // the class that decided; empty for a rule
+	Reason     string          // a lower-case clause for the user
+	Incomplete bool            // the shell would ask for more: judge it with what follows
+	Program    string          // the program that it is about
+}
+
+// RuleError is a command rule that does not compile, by its index in the role.
+type RuleError struct {
+	Index int
+	Err   error
+}
+
+func (e *RuleError) Error() string { return fmt.Sprintf("command rule %d: %v", e.Index+1, e.Err) }
+
+func (e *RuleError) Unwrap() error { return e.Err }
+
+// CompileCommands checks and compiles command rules. The error is a *RuleError
+// where one rule is to blame.
+//
+// A class that is not named gets its default once there are rules: opaque and
+// tamper alert, unverifiable denies.
+func CompileCommands(c sallyport.Commands) (*Commands, error) {
+	out := &Commands{judging: len(c.Rules) > 0}
+	for i, r := range c.Rules {
+		compiled, err := compileRule(r)
+		if err != nil {
+			return nil, &RuleError{Index: i, Err: err}
+		}
+		out.rules = append(out.rules, compiled)
+	}
+	if out.judging {
+		out.opaque, out.tamper, out.unread = sallyport.Alert, sallyport.Alert, sallyport.Deny
+	}
+	for class, action := range c.Classes {
+		if action < sallyport.Allow || action > sallyport.Terminate {
+			return nil, sallyport.Errorf(sallyport.CodeInvalid, "class %s has no known action", class)
+		}
+		switch class {
+		case sallyport.ClassOpaque:
+			out.opaque = action
+		case sallyport.ClassTamper:
+			out.tamper = action
+		case sallyport.ClassUnverifiable:
+			out.unread = action
+		default:
+			return nil, sallyport.Errorf(sallyport.CodeInvalid, "%q is no class of lines", class).
+				WithHint("expected opaque, tamper or unverifiable")
+		}
+		out.judging = out.judging || action != sallyport.Allow
+	}
+	return out, nil
+}
+
+// Active reports whether there is anything to judge.
+func (c *Commands) Active() bool { return c != nil && c.judging }
+
+// Unverifiable returns the verdict on a line that could not be read.
+func (c *Commands) Unverifiable() Verdict {
+	if !c.Active() {
+		return Verdict{}
+	}
+	return Verdict{
+		Action: c.unread, Class: sallyport.ClassUnverifiable,
+		Reason: "the command line could not be verified",
+	}
+}
+
+// Judge returns what the line meets. The line may span several lines of text.
+// The zero Verdict allows it.
+func (c *Commands) Judge(line string) Verdict {
+	if !c.Active() {
+		return Verdict{}
+	}
+	s := shell.Parse(line)
+	v := c.judge(&s)
+	v.Incomplete = s.Incomplete
+	return v
+}
+
+func (c *Commands) judge(s *shell.Script) Verdict {
+	var worst Verdict
+	consider := func(v Verdict) {
+		if v.Action > worst.Action {
+			worst = v
+		}
+	}
+	if s.Unread != "" {
+		v := c.Unverifiable()
+		v.Reason += ": " + s.Unread
+		consider(v)
+	}
+	for _, r := range c.rules {
+		switch program, m := r.match(s.Calls); m {
+		case yes:
+			consider(Verdict{
+				Action: r.action, Rule: r.text, Program: program,
+				Reason: fmt.Sprintf("%s is not allowed here (rule: %s)", program, r.text),
+			})
+		case maybe:
+			consider(Verdict{
+				Action: c.opaque, Class: sallyport.ClassOpaque, Program: program,
+				Reason: "it cannot be read from the line whether it meets the rule " + r.text,
+			})
+		}
+	}
+	for _, f := range s.Findings {
+		v := Verdict{Action: c.opaque, Class: sallyport.ClassOpaque, Program: f.Program, Reason: f.Reason}
+		if f.Kind == shell.Tamper {
+			v.Action, v.Class = c.tamper, sallyport.ClassTamper
+		}
+		consider(v)
+	}
+	return worst
+}

@@ -1,0 +1,266 @@
+package shell
+
+import (
+	"strings"
+)
+
+// maxWrapped bounds programs run by programs: sudo sudo sudo …
+const maxWrapped = 32
+
+// call notes a program with its words, and whatever it would run in turn.
+func (w *walker) call(words []string, in source) {
+	if len(words) == 0 {
+		return
+	}
+	if w.nested++; w.nested > maxWrapped {
+		w.unread("programs are wrapped too deeply")
+	}
+	defer func() { w.nested-- }()
+	if w.script.Unread != "" {
+		return
+	}
+	program, args := base(words[0]), words[1:]
+	c := Call{Program: program, Args: make([]Word, len(args)), Pipe: in.pipe}
+	for i, a := range args {
+		c.Args[i] = Word(a)
+	}
+	w.emit(c)
+
+	switch {
+	case !Word(words[0]).Literal():
+		w.find(Opaque, "", "the name of the program is not on the line")
+		if words[0] == unknown {
+			w.call(args, in) // $SUDO rm
+		}
+	case strings.ContainsAny(program, "*?[") && program != "[" && program != "[[":
+		w.find(Opaque, "", "the name of the program is a pattern")
+	}
+	w.tamper(program, args)
+	if wr, ok := wrapperOf(program); ok {
+		w.unwrap(program, wr, args, in)
+		return
+	}
+	w.runs(program, args, in)
+}
+
+// unwrap follows a program whose arguments are another program and its
+// arguments.
+func (w *walker) unwrap(program string, wr wrapper, args []string, in source) {
+	inner, assigns := wr.command(args)
+	for _, a := range assigns {
+		name, value, _ := strings.Cut(a, "=")
+		w.set(name, value, true)
+	}
+	switch program {
+	case "env":
+		if s, ok := option(args[:len(args)-len(inner)], 'S', "split-string"); ok {
+			w.text("env", s+" "+strings.Join(inner, " "), in)
+			return
+		}
+	case "command":
+		if len(args) > 0 && (args[0] == "-v" || args[0] == "-V") {
+			return // asks where a program is
+		}
+	case "sudo", "sudo-rs":
+		head := args[:len(args)-len(inner)]
+		if hasShort(head, "si") || contains(head, "--shell") || contains(head, "--login") {
+			// sudo -s hands its words to a shell, so does sudo -i.
+			w.shell(append([]string{"-c"}, pickJoined(inner)...), in)
+		}
+		if hasShort(head, "e") || contains(head, "--edit") {
+			return
+		}
+	case "xargs", "parallel":
+		inner = w.fed(program, args[:len(args)-len(inner)], inner, in)
+	}
+	if program == "nsenter" || program == "unshare" || program == "chroot" || program == "doas" && hasShort(args, "s") {
+		if len(inner) == 0 {
+			w.shell(nil, in) // they start a shell
+		}
+	}
+	w.call(inner, in)
+}
+
+func pickJoined(words []string) []string {
+	if len(words) == 0 {
+		return nil
+	}
+	return []string{strings.Join(words, " ")}
+}
+
+// fed returns the command that xargs builds from its input.
+func (w *walker) fed(program string, head, inner []string, in source) []string {
+	replace, ok := option(head, 'I', "replace")
+	if !ok && (hasShort(head, "i") || contains(head, "--replace") || program == "parallel") {
+		replace = "{}"
+	}
+	input := []string{unknown}
+	if in.isText {
+		input = strings.Fields(in.text)
+	}
+	if len(inner) == 0 {
+		if program == "parallel" && in.piped {
+			w.source(program, in) // each line is a command
+		}
+		return nil
+	}
+	out := append([]string{}, inner...)
+	replaced := false
+	if replace != "" {
+		for i := range out {
+			if strings.Contains(out[i], replace) {
+				out[i] = strings.ReplaceAll(out[i], replace, strings.Join(input, " "))
+				replaced = true
+			}
+		}
+	}
+	if !replaced {
+		out = append(out, input...)
+	}
+	return out
+}
+
+// runs follows a program that takes code or a command in its own way.
+func (w *walker) runs(program string, args []string, in source) {
+	switch program {
+	case "sh", "bash", "dash", "zsh", "ksh", "ksh93", "mksh", "ash", "rbash", "fish", "csh", "tcsh", "yash", "pwsh":
+		w.shell(args, in)
+	case "eval":
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
+		w.text(program, strings.Join(args, " "), in)
+	case "source", ".":
+		w.sourced(args, in)
+	case "trap":
+		if len(args) > 1 && args[0] != "-" && args[0] != "-l" && args[0] != "-p" {
+			w.text(program, pickFirst(args), in)
+		}
+	case "alias":
+		for _, a := range args {
+			if _, value, ok := strings.Cut(a, "="); ok {
+				w.text(program, value, in)
+			}
+		}
+	case "su", "runuser", "sg", "script":
+		if code, ok := option(args, 'c', "command"); ok {
+			w.text(program, code, in)
+		} else if program == "runuser" && hasShort(args, "u") {
+			inner, _ := wrapper{values: "ugG"}.command(args)
+			w.call(inner, in)
+		} else if program == "sg" && len(args) > 1 {
+			w.text(program, strings.Join(args[1:], " "), in)
+		} else if program == "su" && in.piped {
+			w.source(program, in)
+		}
+	case "watch":
+		inner, _ := wrapper{values: "nq", long: []string{"interval", "equexit"}}.command(args)
+		if hasShort(args[:len(args)-len(inner)], "x") {
+			w.call(inner, in)
+		} else {
+			w.text(program, strings.Join(inner, " "), in)
+		}
+	case "ssh":
+		wr := wrapper{values: "BbcDEeFIiJLlmOopQRSWw", operands: 1}
+		inner, _ := wr.command(args)
+		// Options may follow the host.
+		inner = inner[min(wr.options(inner), len(inner)):]
+		w.text(program, strings.Join(inner, " "), in)
+	case "flock":
+		if code, ok := option(args, 'c', "command"); ok {
+			w.text(program, code, in)
+		} else {
+			inner, _ := wrapper{values: "wE", long: []string{"timeout", "wait", "conflict-exit-code"}, operands: 1}.command(args)
+			w.call(inner, in)
+		}
+	case "find", "fd", "fdfind":
+		w.findExec(args, in)
+	case "ip":
+		for i := range args {
+			if args[i] == "exec" && i+2 < len(args) && contains(args[:i], "netns") {
+				w.call(args[i+2:], in)
+			}
+		}
+	case "docker", "podman", "nerdctl", "kubectl", "lxc", "machinectl":
+		w.container(args, in)
+	case "at", "batch":
+		if in.piped {
+			w.source(program, in)
+		}
+	case "hash":
+		if path, ok := option(args, 'p', ""); ok {
+			w.call([]string{path}, in)
+		}
+	case "coproc", "time":
+		w.call(args, in)
+	default:
+		w.interpreter(program, args, in)
+	}
+}
+
+func pickFirst(args []string) string {
+	if args[0] == "--" && len(args) > 1 {
+		return args[1]
+	}
+	return args[0]
+}
+
+// findExec follows -exec and its kin up to ; or +.
+func (w *walker) findExec(args []string, in source) {
+	for i := 0; i < len(args); i++ {
+		switch args[i] {
+		case "-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch":
+			end := i + 1
+			for end < len(args) && args[end] != ";" && (args[end] != "+" || args[end-1] != "{}") {
+				end++
+			}
+			inner := make([]string, end-i-1)
+			for k, a := range args[i+1 : end] {
+				inner[k] = strings.ReplaceAll(a, "{}", unknown)
+			}
+			w.call(inner, in)
+			i = end
+		}
+	}
+}
+
+// container follows docker exec NAME command and kubectl exec POD -- command.
+func (w *walker) container(args []string, in source) {
+	for i, a := range args {
+		if a != "exec" && a != "run" && a != "shell" {
+			continue
+		}
+		rest := args[i+1:]
+		for j, b := range rest {
+			if b == "--" {
+				w.call(rest[j+1:], in)
+				return
+			}
+		}
+		inner, _ := wrapper{values: "euwnclhvp", operands: 1, long: []string{
+			"env", "user", "workdir", "name", "volume", "publish", "network", "entrypoint", "mount", "env-file", "namespace", "container",
+		}}.command(rest)
+		w.call(inner, in)
+		return
+	}
+}
+
+func contains(words []string, word string) bool {
+	for _, w := range words {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// hasShort reports whether one of the letters stands in a bundle of short
+// options.
+func hasShort(words []string, letters string) bool {
+	for _, w := range words {
+		if len(w) > 1 && w[0] == '-' && w[1] != '-' && strings.ContainsAny(w[1:], letters) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,124 @@
+package shell
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// show writes calls as people would: program and words, pipelines apart.
+func show(s Script) []string {
+	var out []string
+	for _, c := range s.Calls {
+		line := c.Program
+		for _, a := range c.Args {
+			line += " " + string(a)
+		}
+		out = append(out, strings.ReplaceAll(line, unknown, "…"))
+	}
+	return out
+}
+
+func TestParse(t *testing.T) {
+	for line, want := range map[string][]string{
+		"":                                   nil,
+		"ls -l  x":                           {"ls -l x"},
+		"/bin/ls":                            {"ls"},
+		"a; b && c || d & e":                 {"a", "b", "c", "d", "e"},
+		`e'c'h"o" \a $'\x62' "c d"`:          {"echo a b c d"},
+		"echo {a,b}{1..2}":                   {"echo a1 a2 b1 b2"},
+		"x=a y=b; echo $x$y $z":              {"echo ab …"},
+		`echo "$x" '$x' ~ ~root/x`:           {"echo … $x ~ ~root/x"},
+		"sudo -u bob env -i A=b nice -n 5 x": {"sudo -u bob env -i A=b nice -n 5 x", "env -i A=b nice -n 5 x", "nice -n 5 x", "x"},
+		"sh -c 'a; b'":                       {"sh -c a; b", "a", "b"},
+		"find . -exec a {} + -exec b ';'":    {"find . -exec a {} + -exec b ;", "a …", "b"},
+		"echo a b | xargs rm":                {"echo a b", "xargs rm", "rm a b"},
+		"cat f | xargs rm":                   {"cat f", "xargs rm", "rm …"},
+		"export A=b c":                       {"export A=b c"},
+		"$x a":                               {"… a", "a", "a"}, // with $x unknown, and empty
+		"echo $(a)":                          {"a", "echo …"},
+		"echo # a":                           {"echo"},
+		"cat <<E\n$(a)\nE":                   {"a", "cat"},
+		"cat <<'E'\n$(a)\nE":                 {"cat"},
+		"timeout -k 1 5 ssh -p 22 h -- a b":  {"timeout -k 1 5 ssh -p 22 h -- a b", "ssh -p 22 h -- a b", "a b"},
+		"if a; then b; else c; fi":           {"a", "b", "c"},
+		"rm -r x; echo 'a":                   {"rm -r x"},
+	} {
+		if got := show(Parse(line)); !slices.Equal(got, want) {
+			t.Errorf("%q:\n got %q\nwant %q", line, got, want)
+		}
+	}
+}
+
+func TestPipesAndSubstitutionsBelongTogether(t *testing.T) {
+	for line, together := range map[string]bool{
+		"a | b": true, "a |& b": true, "a | (c; b)": true, "a | sudo b": true, "b $(a)": true, "b <(a)": true, `b "$(a)"`: true, "a | while read x; do b; done": true,
+		"a; b": false, "a && b": false, "a\nb": false, "if a; then b; fi": false, "a & b": false, "a | c; b": false,
+	} {
+		pipe := map[string]int{}
+		for _, c := range Parse(line).Calls {
+			pipe[c.Program] = c.Pipe
+		}
+		if got := pipe["a"] == pipe["b"] && pipe["a"] != 0; got != together {
+			t.Errorf("%q: together %t", line, got)
+		}
+	}
+}
+
+func TestIncomplete(t *testing.T) {
+	for line, want := range map[string]bool{
+		"ls": false, "ls;": false, "ls |": true, "ls &&": true, "echo 'a": true, `echo "a`: true, "if a; then": true, "cat <<E": true, "cat <<E\nx": true, "cat <<E\nx\nE": false,
+		"f() {": true, "(a": true, "echo $(a": true, "for i in a; do b": true, "a )": false, "fi": false, "case a in": true, "echo `a": true,
+	} {
+		if got := Parse(line).Incomplete; got != want {
+			t.Errorf("%q: incomplete %t", line, got)
+		}
+	}
+}
+
+func TestHistoryExpansion(t *testing.T) {
+	for line, want := range map[string]bool{
+		"!!": true, "!rm": true, "ls !$": true, `echo "!x"`: true, "^a^b": true, "!-1": true, "!?x": true, "a'b'!x": true,
+		"!": false, "! ls": false, "echo '!x'": false, `echo \!x`: false, "[ ! -f x ]": false, "echo $!": false, "[[ a != b ]]": false, "ls [!a]*": false, "echo hi!": false, "": false,
+	} {
+		if got := historyExpansion(line); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
+}
+
+// The words of a plain line take a short cut; it must find what the parser does.
+func TestShortCutAgrees(t *testing.T) {
+	for _, line := range []string{"ls -la /x", "sudo rm -r x", "env a", "sh", "eval ls", "xargs rm -r", "ls  x ", "command -v ls", "nice nice ls", "stty raw"} {
+		if !plain(line) {
+			t.Errorf("%q takes no short cut", line)
+		}
+		if a, b := Parse(line), Parse(line+" #"); !slices.Equal(show(a), show(b)) || !slices.Equal(a.Findings, b.Findings) {
+			t.Errorf("%q: %q, parsed %q", line, show(a), show(b))
+		}
+	}
+	for _, line := range []string{"if a", "export x", "time ls", "a=b", "a;b", "~/x", "é", "coproc a", "a\nb"} {
+		if plain(line) {
+			t.Errorf("%q takes the short cut", line)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"ls -l", `r''m -r\x "$x" $'\x41' {a,b}`, "sudo -u x env A=b sh -c 'eval \"rm $x\"'", "cat <<E | sh\n$(a)\nE", "find . -exec a {} + | xargs -I% b %", "x=(a b); ${x[@]:1} ${y:-$(c)} $((1+2))",
+		"for i in a; do $i; done; case x in y) z;; esac", "f() { f; }; f | f &", "!! ^a^b", "((((", "echo ${x//a/b} ${!x} ${#x} ${x@Q} ~u", "<<E", "trap -- a 0; alias b='c d'; . <(e)", "\x00\xff", "echo ${x:=y} a[$(b)]=c", "a=$a$a; b+=(${a})", "tar --to-command=x -I 'a b'",
+		"printf -v", "printf -v x", "xargs -I", "su -c", "env -S", "option -", "sh -", "sh -o", "timeout", "flock -c", "docker exec", "ip netns exec", "hash -p", "vim + ''", "less ''",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		s := Parse(line)
+		if s.Unread == "the parser failed" {
+			t.Errorf("a panic was recovered: %q", line)
+		}
+		if len(s.Calls) > maxCalls || len(s.Findings) > maxCalls {
+			t.Error("unbounded")
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package shell
+
+import (
+	"slices"
+	"strings"
+)
+
+// wrapper says where the command begins among the arguments of a program that
+// runs another.
+type wrapper struct {
+	values   string   // short options with a value
+	long     []string // long options with a value in the next word
+	operands int      // words between the options and the command
+	assigns  bool     // NAME=value may stand before the command
+}
+
+// wrapperOf returns how the program wraps another.
+func wrapperOf(program string) (wrapper, bool) {
+	switch program {
+	case "sudo", "sudo-rs":
+		return wrapper{values: "CDghpRrtTuU", assigns: true, long: []string{
+			"close-from", "chdir", "group", "host", "prompt", "chroot", "role", "type", "command-timeout", "user", "other-user",
+		}}, true
+	case "doas":
+		return wrapper{values: "uC"}, true
+	case "pkexec":
+		return wrapper{long: []string{"user"}}, true
+	case "env":
+		return wrapper{values: "uCaS", assigns: true, long: []string{"unset", "chdir", "argv0", "split-string"}}, true
+	case "nice":
+		return wrapper{values: "n", long: []string{"adjustment"}}, true
+	case "ionice":
+		return wrapper{values: "cn", long: []string{"class", "classdata"}}, true
+	case "chrt":
+		return wrapper{values: "TPD", operands: 1}, true
+	case "taskset":
+		return wrapper{operands: 1}, true
+	case "timeout", "gtimeout":
+		return wrapper{values: "ks", operands: 1, long: []string{"kill-after", "signal"}}, true
+	case "stdbuf", "unbuffer":
+		return wrapper{values: "ioe", long: []string{"input", "output", "error"}}, true
+	case "time":
+		return wrapper{values: "fo", long: []string{"format", "output"}}, true
+	case "xargs":
+		return wrapper{values: "aEdILnPsJRS", long: []string{
+			"arg-file", "delimiter", "max-lines", "max-args", "max-procs", "max-chars", "process-slot-var",
+		}}, true
+	case "parallel":
+		return wrapper{values: "jPaISn", long: []string{"jobs", "arg-file", "max-args", "colsep", "delay", "timeout", "joblog", "results"}}, true
+	case "chroot":
+		return wrapper{operands: 1}, true
+	case "unshare":
+		return wrapper{values: "RwSG", long: []string{"root", "wd", "setuid", "setgid", "map-user", "map-group", "propagation"}}, true
+	case "nsenter":
+		return wrapper{values: "tSGrw", long: []string{"target", "setuid", "setgid"}}, true
+	case "setpriv":
+		return wrapper{long: []string{"reuid", "regid", "groups", "inh-caps", "ambient-caps", "bounding-set", "securebits", "pdeathsig"}}, true
+	case "systemd-run":
+		return wrapper{values: "pEuHM", long: []string{
+			"unit", "property", "description", "slice", "uid", "gid", "nice", "working-directory", "setenv", "on-active",
+			"on-calendar", "on-boot", "on-startup", "on-unit-active", "host", "machine", "service-type",
+		}}, true
+	case "systemd-inhibit":
+		return wrapper{long: []string{"what", "who", "why", "mode"}}, true
+	case "strace", "ltrace":
+		return wrapper{values: "abeEIoOpPsSuUX"}, true
+	case "prlimit", "setarch", "linux32", "linux64", "i386", "x86_64":
+		return wrapper{}, true
+	case "firejail", "proot", "fakeroot", "fakechroot", "dbus-run-session", "catchsegv", "xvfb-run", "cgexec", "numactl", "torsocks", "proxychains", "proxychains4":
+		return wrapper{values: "g"}, true
+	case "start-stop-daemon":
+		return wrapper{}, false
+	case "nohup", "setsid", "builtin", "command", "exec", "busybox", "toybox", "noglob", "nocorrect", "-", "choom", "chronic", "ifne", "rlwrap", "caffeinate", "eatmydata":
+		return wrapper{values: pickString(program == "exec", "a", "")}, true
+	case "arch-chroot":
+		return wrapper{operands: 1}, true
+	}
+	if strings.HasPrefix(program, "ld-linux") || strings.HasPrefix(program, "ld-musl") || program == "ld.so" {
+		return wrapper{long: []string{"library-path", "preload", "argv0", "audit"}}, true
+	}
+	return wrapper{}, false
+}
+
+func pickString(cond bool, a, b string) string {
+	if cond {
+		return a
+	}
+	return b
+}
+
+// command returns the words of the wrapped command, and the assignments before it.
+func (wr wrapper) command(args []string) (command, assigns []string) {
+	i := wr.options(args)
+	for i < len(args) && wr.assigns && strings.IndexByte(args[i], '=') > 0 {
+		assigns = append(assigns, args[i])
+		i++
+	}
+	return args[min(i+wr.operands, len(args)):], assigns
+}
+
+// options returns the index of the first word that is no option.
+func (wr wrapper) options(args []string) int {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case a == "--":
+			return i + 1
+		case len(a) < 2 || a[0] != '-':
+			return i
+		case a[1] == '-':
+			if slices.Contains(wr.long, a[2:]) {
+				i++
+			}
+		default:
+			// The first letter with a value takes the rest of the word, or the next.
+			if j := strings.IndexAny(a[1:], wr.values); wr.values != "" && j == len(a)-2 {
+				i++
+			}
+		}
+	}
+	return len(args)
+}
+
+// option returns the value of a short or long option, wherever it stands
+// before --.
+func option(args []string, short byte, long string) (string, bool) {
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if len(a) < 2 || a[0] != '-' {
+			continue
+		}
+		if v, ok := strings.CutPrefix(a, "--"+long); ok && long != "" {
+			if v == "" && i+1 < len(args) {
+				return args[i+1], true
+			}
+			if v, ok := strings.CutPrefix(v, "="); ok {
+				return v, true
+			}
+		}
+		if a[1] == '-' {
+			continue
+		}
+		if j := strings.IndexByte(a[1:], short); j >= 0 {
+			if j+2 < len(a) {
+				return a[j+2:], true
+			}
+			if i+1 < len(args) {
+				return args[i+1], true
+			}
+		}
+	}
+	return "", false
+}
