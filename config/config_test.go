@@ -1,0 +1,297 @@
+package config
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sallyport"
+)
+
+const samplePath = "../configs/sample.yaml"
+
+func sample(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile(samplePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestSample(t *testing.T) {
+	c, err := Load(samplePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok := c.Policy.Role("prod-root")
+	if !ok || len(r.Commands.Rules) != 2 || !r.Justification || r.MaxDuration != 4*time.Hour ||
+		r.Commands.Classes[sallyport.ClassUnverifiable] != sallyport.Deny || r.Approval.Stages[0].Need != 1 {
+		t.Errorf("role: %+v", r)
+	}
+	if len(c.Policy.Eligible("alice", sallyport.Access{Account: "root", Target: "web1"})) != 1 ||
+		!c.Policy.Can("eve", sallyport.PermSessions) || c.Policy.Can("bob", sallyport.PermSessions) {
+		t.Error("the policy is not that of the sample")
+	}
+	want := Limits{Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second, Channels: 64, SessionsPerUser: 100}
+	if c.Listen != "0.0.0.0:2222" || c.DataDir != "/var/lib/sallyport" || c.Drain != 30*time.Second ||
+		c.RequestLapse != 24*time.Hour || c.SpaceReserve != 64<<20 || c.Limits != want || r.Recording.ContentCap != 16<<20 {
+		t.Errorf("defaults: %+v", c)
+	}
+}
+
+func TestEveryOptionalField(t *testing.T) {
+	s := sample(t)
+	s = strings.Replace(s, "10.0.0.5:22", "2001:db8::1\n    aliases: [w, www]\n    source_address: [192.0.2.1, 198.51.100.0/24]", 1)
+	s = strings.Replace(s, "justification: required", "justification: optional", 1)
+	s = strings.Replace(s, "    channels:", "    env: [EDITOR]\n    recording: {on_failure: continue, content_cap: 512KiB}\n    channels:", 1)
+	s = strings.Replace(s, "{stages: [{approvers: {groups: [approvers]}, need: 1}]}", "auto", 1)
+	s += `
+request_lapse: 2d
+drain: 5s
+space_reserve: 1GiB
+limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, sessions_per_user: 5}
+`
+	c, err := Parse("c.yaml", []byte(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg, r := c.Targets[0], c.Roles[0]
+	if tg.Address != "[2001:db8::1]:22" || len(tg.Aliases) != 2 || len(tg.SourceAddress) != 2 {
+		t.Errorf("target: %+v", tg)
+	}
+	if r.Justification || !r.Approval.Auto || !r.Recording.ContinueOnFailure || r.Recording.ContentCap != 512<<10 || len(r.Env) != 1 {
+		t.Errorf("role: %+v", r)
+	}
+	want := Limits{1, 2, 3 * time.Second, 4, 5}
+	if c.Limits != want || c.RequestLapse != 48*time.Hour || c.Drain != 5*time.Second || c.SpaceReserve != 1<<30 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestAddressGetsPort22(t *testing.T) {
+	for in, want := range map[string]string{
+		"10.0.0.5": "10.0.0.5:22", "host": "host:22", "host:2200": "host:2200",
+		`"::1"`: "[::1]:22", `"[::1]"`: "[::1]:22", `"[::1]:2200"`: "[::1]:2200",
+	} {
+		c, err := Parse("c.yaml", []byte(strings.Replace(sample(t), "10.0.0.5:22", in, 1)))
+		if err != nil || c.Targets[0].Address != want {
+			t.Errorf("%s: %v, %v", in, c, err)
+		}
+	}
+}
+
+// Each change of the sample is one mistake of a user's. Its message must have
+// the line of the mistake and say what was expected.
+func TestMistakes(t *testing.T) {
+	const rsa2048 = `ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDMv4oDTxtZPm3vRdXvTZ8xqaCU0YmCGOxdNSr5R1hGaRpY8cYNAKlVnvSDKmYE3yYl2p0pOn1bFs0hYF2QZ0k4Y9uQ3m4lqPZp0nVZbV3m2QnqQ0y5r4pQfXoD8N1GkMZ0kF3y4c5l0x5bC3yH9n6K7qkqf5o0wQ5H8kzqTn7v9w==`
+	for name, tt := range map[string]struct {
+		old, new string
+		want     string // in the line that has this change; all after "c.yaml:N: "
+	}{
+		"unknown field":     {"data_dir:", "datadir:", `unknown field "datadir" in the configuration (expected listen, name, data_dir, users`},
+		"unknown in role":   {"max_duration: 4h", "max_duration: 4h\n    mfa: true", `unknown field "mfa" in a role`},
+		"unknown in flow":   {"{name: bob,", "{name: bob, shell: x,", `unknown field "shell" in a user (expected name, groups, kind and keys)`},
+		"field twice":       {"accounts: [root]", "accounts: [root]\n    accounts: [root]", `accounts`},
+		"bad duration":      {"4h", "4 hours", `"4 hours" is no duration (expected for example 30m`},
+		"bad listen":        {"0.0.0.0:2222", "2222", `"2222" is no address to listen on (expected host:port`},
+		"bad address":       {"10.0.0.5:22", "10.0.0.5:ssh", `"10.0.0.5:ssh" is no address (expected host or host:port)`},
+		"port zero":         {"10.0.0.5:22", "10.0.0.5:0", `is no address`},
+		"relative data_dir": {"/var/lib/sallyport", "data", `expected a path from /`},
+		"bad key":           {"ssh-ed25519 AAAA", "ssh-ed25519 BBBB", `is no public key (expected the line of a .pub file`},
+		"short RSA key":     {`keys: ["ssh-ed25519`, `keys: ["` + rsa2048 + `", "ssh-ed25519`, `key`},
+		"key options":       {`keys: ["ssh-ed25519`, `keys: ["no-pty ssh-ed25519`, `options before a key are not honoured`},
+		"bad action":        {"[r, R, recursive], action: terminate", "[r], action: kill", `"kill" is no action (expected allow, alert, deny or terminate)`},
+		"rule without end":  {"{program: shutdown, action: terminate}", "{match: \"rm 'x\", action: terminate}", `the rule does not compile: `},
+		"rule of nothing":   {"{program: shutdown, action: terminate}", "{action: terminate}", `the rule does not compile: `},
+		"bad class":         {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper and unverifiable)`},
+		"bad channel":       {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec or sftp)`},
+		"bad justification": {"justification: required", "justification: yes", `"yes" is no justification (expected required or optional)`},
+		"bad approval":      {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},
+		"need nobody":       {"need: 1", "need: 0", `"0" is no number (expected 1 or more)`},
+		"unknown approver":  {"{approvers: {groups: [approvers]}", "{approvers: {users: [bbo]}", `no user is named "bbo" (expected a name under users)`},
+		"second user":       {"{name: bob", "{name: alice", `a second user named "alice" (the first is at line 6)`},
+		"a key of two":      {"{name: bob, groups: [approvers], keys: [", "{name: bob, groups: [approvers], keys: [KEY, ", `is given twice (the first is at line 6)`},
+		"no host key":       {"host_keys:", "#", `target "web1" has neither host_keys nor host_ca`},
+		"no name":           {"- name: prod-root\n    eligible", "- eligible", `a role has no "name"`},
+		"name with blank":   {"name: web1", "name: web 1", `"web 1" cannot name a target (expected letters`},
+		"bad account":       {"accounts: [root, deploy]", `accounts: ["root,deploy"]`, `"root,deploy" cannot be an account`},
+		"no accounts":       {"accounts: [root, deploy]", "accounts: []", `accounts is empty`},
+		"null":              {"address: 10.0.0.5:22", "address:", `a value is missing`},
+		"list for mapping":  {"eligible: {groups: [admins]}", "eligible: [admins]", `eligible must be a mapping (expected users and groups)`},
+		"unknown right":     {"  audit: {", "  audits: {", `unknown field "audits" in permissions (expected sessions, recordings, audit and admin)`},
+		"tab":               {"    accounts: [root]", "\taccounts: [root]", `no YAML: `},
+		"unclosed":          {"labels: {env: prod}\n", "labels: {env: prod\n", `no YAML: `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sample(t)
+			key := s[strings.Index(s, `"ssh-ed25519`):]
+			key = key[:strings.Index(key[1:], `"`)+2]
+			change := strings.ReplaceAll(tt.new, "KEY", key)
+			if !strings.Contains(s, tt.old) {
+				t.Fatalf("the sample has no %q", tt.old)
+			}
+			s = strings.Replace(s, tt.old, change, 1)
+			_, err := Parse("c.yaml", []byte(s))
+			if sallyport.CodeOf(err) != sallyport.CodeInvalid {
+				t.Fatalf("err = %v", err)
+			}
+			found := false
+			for l := range strings.SplitSeq(err.Error(), "\n") {
+				if !strings.HasPrefix(l, "c.yaml:") {
+					t.Errorf("a line without its file: %s", l)
+				}
+				found = found || strings.Contains(l, tt.want) && l[len("c.yaml:")] >= '1' && l[len("c.yaml:")] <= '9'
+			}
+			if !found {
+				t.Errorf("want %q in:\n%v", tt.want, err)
+			}
+		})
+	}
+}
+
+func TestAllMistakesAtOnceInOrder(t *testing.T) {
+	_, err := Parse("c.yaml", []byte(`listen: here
+users:
+  - name: alice
+    colour: red
+  - name: alice
+targets: []
+roles:
+  - name: r
+    eligible: {users: [nobody]}
+    targets: {names: ["["]}
+    accounts: [root]
+    max_duration: soon
+    approval: auto
+    channels: [shell]
+    commands: {rules: [{match: "(", action: deny}]}
+`))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	var lines []string
+	for l := range strings.SplitSeq(err.Error(), "\n") {
+		lines = append(lines, strings.Join(strings.SplitN(l, ":", 3)[:2], ":"))
+	}
+	want := []string{"c.yaml:1", "c.yaml:4", "c.yaml:5", "c.yaml:9", "c.yaml:10", "c.yaml:12", "c.yaml:15"}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("%s\n%v", diff, err)
+	}
+}
+
+func TestFilesThatAreNone(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.yaml")
+	if err := os.WriteFile(empty, []byte("# nothing\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, empty, filepath.Join(dir, "absent.yaml")} {
+		if _, err := Load(path); sallyport.CodeOf(err) != sallyport.CodeInvalid {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := Parse("c.yaml", []byte(sample(t)+"---\nlisten: 0.0.0.0:1\n")); err == nil {
+		t.Error("a second document is ignored")
+	}
+}
+
+func TestAnchorsWork(t *testing.T) {
+	s := strings.Replace(sample(t), "sessions: {groups: [soc]}", "sessions: &soc {groups: [soc]}", 1)
+	c, err := Parse("c.yaml", []byte(strings.Replace(s, "audit: {groups: [soc]}", "audit: *soc", 1)))
+	if err != nil || !c.Policy.Can("eve", sallyport.PermAudit) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The unit must start what it installs, and give the drain its time.
+func TestServiceUnit(t *testing.T) {
+	unit := readLines(t, "../configs/sallyport.service")
+	section := ""
+	got := map[string]string{}
+	for _, l := range unit {
+		if strings.HasPrefix(l, "[") {
+			section = strings.Trim(l, "[]")
+			continue
+		}
+		k, v, ok := strings.Cut(l, "=")
+		if !ok || section == "" {
+			t.Errorf("no setting: %q", l)
+		}
+		got[section+"."+k] = v
+	}
+	for k, want := range map[string]string{
+		"Service.User": "sallyport", "Service.UMask": "0077", "Service.LimitCORE": "0",
+		"Service.StateDirectoryMode": "0700", "Service.NoNewPrivileges": "yes",
+	} {
+		if got[k] != want {
+			t.Errorf("%s = %q, want %q", k, got[k], want)
+		}
+	}
+	stop, err := time.ParseDuration(got["Service.TimeoutStopSec"] + "s")
+	if err != nil || stop <= DefaultDrain {
+		t.Errorf("TimeoutStopSec = %v, %v: systemd would kill sessions that still drain", stop, err)
+	}
+	if !strings.Contains(got["Service.ExecStart"], "sallyport serve --config /") || !strings.Contains(got["Service.ExecReload"], "HUP") {
+		t.Errorf("ExecStart %q, ExecReload %q", got["Service.ExecStart"], got["Service.ExecReload"])
+	}
+	if c, err := Load(samplePath); err != nil || c.DataDir != "/var/lib/"+got["Service.StateDirectory"] {
+		t.Errorf("StateDirectory %q is not the data_dir of the sample", got["Service.StateDirectory"])
+	}
+}
+
+// What the target's sshd must not be left to its defaults with.
+func TestSSHDSnippet(t *testing.T) {
+	got := map[string]string{}
+	for _, l := range readLines(t, "../configs/sshd_config.snippet") {
+		k, v, _ := strings.Cut(l, " ")
+		if _, ok := got[k]; ok {
+			t.Errorf("%s twice: sshd takes the first", k)
+		}
+		got[k] = v
+	}
+	for k, want := range map[string]string{"AllowTcpForwarding": "no", "AllowAgentForwarding": "no", "PermitTunnel": "no", "PasswordAuthentication": "no"} {
+		if got[k] != want {
+			t.Errorf("%s = %q, want %q", k, got[k], want)
+		}
+	}
+	if !filepath.IsAbs(got["TrustedUserCAKeys"]) {
+		t.Errorf("TrustedUserCAKeys = %q", got["TrustedUserCAKeys"])
+	}
+}
+
+func readLines(t *testing.T, path string) (lines []string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if l := strings.TrimSpace(s.Text()); l != "" && !strings.HasPrefix(l, "#") {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(sample(f)))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("users: {}\ntargets: 1\nroles:\n- *x"))
+	f.Add([]byte("roles: [{name: r, approval: {stages: [{need: -1}]}}]"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse("c.yaml", b)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("%v, %v", c, err)
+		}
+		if err != nil && !strings.HasPrefix(err.Error(), "c.yaml") {
+			t.Fatalf("a line without its file: %v", err)
+		}
+	})
+}
