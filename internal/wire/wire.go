@@ -1,0 +1,106 @@
+// Package wire reads and writes the payloads of SSH channel requests
+// (RFC 4254, section 6) that the gateway has to understand on their way through.
+//
+// Parsing is strict: trailing bytes are an error, so that what was judged is
+// all that is sent.
+package wire
+
+import (
+	"errors"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// ErrMalformed is returned for a payload that is not what its request type says.
+var ErrMalformed = errors.New("malformed request")
+
+// Pty is the payload of pty-req (RFC 4254, section 6.2).
+type Pty struct {
+	Term          string
+	Columns, Rows uint32 // characters
+	Width, Height uint32 // pixels
+	Modes         string // encoded terminal modes, passed on as they came
+}
+
+// Window is the payload of window-change (RFC 4254, section 6.7).
+type Window struct {
+	Columns, Rows uint32
+	Width, Height uint32
+}
+
+// Env is the payload of env (RFC 4254, section 6.4).
+type Env struct {
+	Name, Value string
+}
+
+// ExitSignal is the payload of exit-signal (RFC 4254, section 6.10).
+type ExitSignal struct {
+	Signal  string // without SIG
+	Core    bool
+	Message string
+	Lang    string
+}
+
+type text struct{ S string }
+
+func unmarshal(payload []byte, v any) error {
+	if err := ssh.Unmarshal(payload, v); err != nil {
+		return ErrMalformed
+	}
+	return nil
+}
+
+// ParsePty reads a pty-req.
+func ParsePty(payload []byte) (Pty, error) {
+	var p Pty
+	return p, unmarshal(payload, &p)
+}
+
+// ParseWindow reads a window-change.
+func ParseWindow(payload []byte) (Window, error) {
+	var w Window
+	return w, unmarshal(payload, &w)
+}
+
+// ParseEnv reads an env.
+func ParseEnv(payload []byte) (Env, error) {
+	var e Env
+	return e, unmarshal(payload, &e)
+}
+
+// ParseString reads the single string of exec, subsystem and signal.
+func ParseString(payload []byte) (string, error) {
+	var t text
+	return t.S, unmarshal(payload, &t)
+}
+
+// ParseExitStatus reads an exit-status.
+func ParseExitStatus(payload []byte) (uint32, error) {
+	var s struct{ Status uint32 }
+	return s.Status, unmarshal(payload, &s)
+}
+
+// ParseExitSignal reads an exit-signal.
+func ParseExitSignal(payload []byte) (ExitSignal, error) {
+	var s ExitSignal
+	return s, unmarshal(payload, &s)
+}
+
+// Marshal encodes a payload type of this package.
+func Marshal(v any) []byte { return ssh.Marshal(v) }
+
+// String encodes the payload of exec, subsystem and signal.
+func String(s string) []byte { return ssh.Marshal(text{s}) }
+
+// ExitStatus encodes the payload of exit-status.
+func ExitStatus(status uint32) []byte { return ssh.Marshal(struct{ Status uint32 }{status}) }
+
+// signals are those of RFC 4254, section 6.10, with their numbers on Linux.
+var signals = map[string]int{
+	"HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "ABRT": 6, "FPE": 8, "KILL": 9,
+	"USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15,
+}
+
+// SignalNumber returns the number of a signal by its SSH name, 0 for one that
+// is not known.
+func SignalNumber(name string) int { return signals[name] }

@@ -1,0 +1,73 @@
+package wire
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPayloadsRoundTrip(t *testing.T) {
+	pty := Pty{"xterm-256color", 80, 24, 640, 480, "\x03\x00\x00\x00\x7f\x00"}
+	if got, err := ParsePty(Marshal(pty)); err != nil || got != pty {
+		t.Errorf("pty: %+v, %v", got, err)
+	}
+	win := Window{120, 40, 0, 0}
+	if got, err := ParseWindow(Marshal(win)); err != nil || got != win {
+		t.Errorf("window: %+v, %v", got, err)
+	}
+	env := Env{"LANG", "C.UTF-8"}
+	if got, err := ParseEnv(Marshal(env)); err != nil || got != env {
+		t.Errorf("env: %+v, %v", got, err)
+	}
+	if got, err := ParseString(String("uptime")); err != nil || got != "uptime" {
+		t.Errorf("string: %q, %v", got, err)
+	}
+	if got, err := ParseExitStatus(ExitStatus(254)); err != nil || got != 254 {
+		t.Errorf("exit status: %d, %v", got, err)
+	}
+	sig := ExitSignal{"TERM", true, "terminated", "en"}
+	got, err := ParseExitSignal(Marshal(sig))
+	if diff := cmp.Diff(sig, got); err != nil || diff != "" {
+		t.Errorf("exit signal: %v %s", err, diff)
+	}
+}
+
+// Attack: append bytes to an exec request, hoping that the judge reads one
+// command and the target another.
+func TestTrailingAndMissingBytesAreRefused(t *testing.T) {
+	whole := String("uptime")
+	for name, payload := range map[string][]byte{
+		"trailing": append(bytes.Clone(whole), 0),
+		"short":    whole[:len(whole)-1],
+		"empty":    nil,
+		"huge":     {0xff, 0xff, 0xff, 0xff, 'a'},
+	} {
+		if got, err := ParseString(payload); err == nil {
+			t.Errorf("%s: read %q", name, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(Marshal(Pty{"xterm", 80, 24, 0, 0, "\x00"}))
+	f.Add(String("ls -l"))
+	f.Add(ExitStatus(1))
+	f.Add(Marshal(ExitSignal{"KILL", false, "", ""}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if v, err := ParsePty(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("pty-req %x reads as %+v", b, v)
+		}
+		if v, err := ParseString(b); err == nil && !bytes.Equal(String(v), b) {
+			t.Errorf("string %x reads as %q", b, v)
+		}
+		if v, err := ParseEnv(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("env %x reads as %+v", b, v)
+		}
+		if v, err := ParseWindow(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("window-change %x reads as %+v", b, v)
+		}
+		_, _ = ParseExitStatus(b)
+		_, _ = ParseExitSignal(b) // a boolean may be any non-zero byte
+	})
+}
