@@ -1,0 +1,385 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"sallyport"
+	"sallyport/internal/wire"
+	"sallyport/judge"
+	"sallyport/recorder"
+)
+
+// bridge joins one session channel of the client to one of the target.
+//
+//	requests       passes the client's requests, in order, and starts the rest
+//	fromTarget     passes the target's requests, and keeps its exit status back
+//	input, output  pass the bytes, after the start was answered
+//
+// What the client sees at the end is: all output, exit status, EOF, close,
+// whatever the order was at the target.
+type bridge struct {
+	x     *session
+	name  string // of the channel: "0", "1", …
+	ch    ssh.Channel
+	in    io.Reader // the client's input; ch, unless the user was held before
+	up    ssh.Channel
+	pty   atomic.Pointer[wire.Pty]
+	env   map[string]string
+	nenv  int
+	begun bool // shell, exec or subsystem was asked for
+
+	// Set when the channel has started, before started is closed.
+	kind       sallyport.Channel
+	rec        atomic.Pointer[recorder.Channel] // nil where the role lets it go on unrecorded
+	judge      *judge.Judge                     // nil where nothing is judged or masked
+	started    chan struct{}                    // closed when bytes may flow
+	gone       chan struct{}                    // closed when the target has closed the channel
+	exited     atomic.Bool                      // the target said how the program ended
+	inputEnded atomic.Bool                      // the client has sent EOF
+	stopped    sync.Once                        // the program was told to end
+	starts     sync.Mutex                       // held while the start is asked of the target
+
+	pumps  sync.WaitGroup // output
+	saying sync.Mutex     // one message to the user at a time; guards eof
+	eof    bool           // nothing may be written to the client any more
+}
+
+// maxEnv bounds the variables of one channel, and the bytes of each.
+const maxEnv, maxEnvBytes = 64, 4096
+
+// open joins a new channel. A target that refuses the channel is passed on as
+// it said it: a multiplexing client falls back to a connection of its own.
+func (x *session) open(nc ssh.NewChannel) {
+	up, upReqs, err := x.target.OpenChannel("session", nil)
+	if err != nil {
+		var oe *ssh.OpenChannelError
+		if !errors.As(err, &oe) {
+			oe = &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "the target is gone"}
+		}
+		_ = nc.Reject(oe.Reason, oe.Message)
+		return
+	}
+	ch, reqs, err := nc.Accept()
+	if err != nil {
+		up.Close()
+		return
+	}
+	x.newBridge(ch, ch, up).run(nil, reqs, upReqs)
+}
+
+// resume joins a channel whose user was held: what was asked for meanwhile is
+// asked of the target now. The client has its answers already.
+func (x *session) resume(ch ssh.Channel, in io.Reader, asked []*ssh.Request, reqs <-chan *ssh.Request) error {
+	up, upReqs, err := x.target.OpenChannel("session", nil)
+	if err != nil {
+		return &unreachable{"the target refused the channel"}
+	}
+	x.newBridge(ch, in, up).run(asked, reqs, upReqs)
+	return nil
+}
+
+func (x *session) newBridge(ch ssh.Channel, in io.Reader, up ssh.Channel) *bridge {
+	b := &bridge{x: x, ch: ch, in: in, up: up, env: map[string]string{}, started: make(chan struct{}), gone: make(chan struct{})}
+	x.mu.Lock()
+	b.name = strconv.Itoa(x.opened)
+	x.opened++
+	x.bridges[b] = struct{}{}
+	x.wg.Add(1)
+	x.mu.Unlock()
+	return b
+}
+
+// run passes everything until the client has closed the channel.
+func (b *bridge) run(asked []*ssh.Request, reqs, upReqs <-chan *ssh.Request) {
+	defer b.x.wg.Done()
+	var target sync.WaitGroup
+	target.Go(func() {
+		defer b.x.srv.contain("channel", b.x.info.From, b.x.panicked)
+		b.fromTarget(upReqs)
+	})
+	for _, req := range asked {
+		req.WantReply = false // answered while the user was held
+		b.request(req)
+	}
+	for req := range reqs {
+		b.request(req)
+	}
+	b.stop()
+	b.up.Close()
+	target.Wait()
+	b.close()
+}
+
+// close ends the recording of the channel.
+func (b *bridge) close() {
+	if b.judge != nil {
+		b.judge.Close()
+	}
+	if rec := b.rec.Load(); rec != nil {
+		if err := rec.Close(); err != nil {
+			b.x.recordingFailed(err)
+		}
+	}
+	b.x.mu.Lock()
+	delete(b.x.bridges, b)
+	b.x.mu.Unlock()
+}
+
+// panicked ends a session in which a goroutine has panicked: fail closed.
+func (x *session) panicked() {
+	x.end(&sallyport.Ending{Cause: sallyport.CauseRecordingFailed, Reason: "an internal error"})
+}
+
+// request passes one request of the client's.
+func (b *bridge) request(req *ssh.Request) {
+	switch req.Type {
+	case "pty-req":
+		p, err := wire.ParsePty(req.Payload)
+		if err != nil || b.begun {
+			b.refuse(req, "malformed or late")
+			return
+		}
+		b.pty.Store(&p)
+		b.pass(req)
+	case "env":
+		e, err := wire.ParseEnv(req.Payload)
+		if err != nil || b.begun || b.nenv >= maxEnv || len(e.Name)+len(e.Value) > maxEnvBytes || !envAllowed(e.Name, b.x.role.Env) {
+			// The value may be a secret; the name is not.
+			b.refuse(req, "variable not allowed: "+e.Name)
+			return
+		}
+		b.nenv++
+		b.env[e.Name] = e.Value
+		b.pass(req)
+	case "shell", "exec", "subsystem":
+		if b.begun { // a second one on a channel is an attack on the judge (threat C4)
+			b.refuse(req, "the channel has started already")
+			return
+		}
+		b.begun = true
+		b.start(req)
+	case "window-change":
+		w, err := wire.ParseWindow(req.Payload)
+		if err != nil {
+			return
+		}
+		b.resize(w)
+		b.pass(req)
+	case "signal":
+		if name, err := wire.ParseString(req.Payload); err == nil {
+			b.mark("signal " + name)
+		}
+		b.pass(req)
+	case "break", "eow@openssh.com", "xon-xoff":
+		b.pass(req)
+	case "keepalive@openssh.com":
+		_ = req.Reply(false, nil)
+	default: // agent and X11 forwarding among them
+		b.refuse(req, "not allowed: "+req.Type)
+	}
+}
+
+// pass sends a request to the target and its answer to the client. It reports
+// whether the target agreed.
+func (b *bridge) pass(req *ssh.Request) bool {
+	ok, err := b.up.SendRequest(req.Type, req.WantReply, req.Payload)
+	if err != nil {
+		ok = false
+	}
+	_ = req.Reply(ok, nil)
+	return err == nil && (ok || !req.WantReply)
+}
+
+// refuse answers no and says so in the audit log.
+func (b *bridge) refuse(req *ssh.Request, reason string) {
+	e := b.x.event("request.refuse")
+	e.Channel, e.Reason = b.name, reason
+	e.Details = map[string]string{"type": req.Type}
+	b.x.conn.refuse(e)
+	_ = req.Reply(false, nil)
+}
+
+// resize follows the client's window.
+func (b *bridge) resize(w wire.Window) {
+	if p := b.pty.Load(); p != nil {
+		resized := *p
+		resized.Columns, resized.Rows = w.Columns, w.Rows
+		b.pty.Store(&resized)
+	}
+	if b.judge != nil {
+		b.judge.Resize(int(w.Columns), int(w.Rows))
+	}
+	if rec := b.rec.Load(); rec != nil {
+		if err := rec.Resize(int(w.Columns), int(w.Rows)); err != nil {
+			b.x.recordingFailed(err)
+		}
+	}
+}
+
+// mark puts a marker into the recording.
+func (b *bridge) mark(text string) {
+	rec := b.rec.Load()
+	if rec == nil {
+		return
+	}
+	if err := rec.Marker(text); err != nil {
+		b.x.recordingFailed(err)
+	}
+}
+
+// input passes what the client types or sends.
+func (b *bridge) input() {
+	defer b.x.srv.contain("input", b.x.info.From, b.x.panicked)
+	err := pump(b.in, func(p []byte) error {
+		if b.x.ctx.Err() != nil {
+			return b.x.ctx.Err()
+		}
+		if b.judge != nil {
+			return b.judge.Input(p)
+		}
+		if rec := b.rec.Load(); rec != nil {
+			if err := rec.Input(p); err != nil && !b.x.recordingFailed(err) {
+				return err
+			}
+		}
+		_, err := b.up.Write(p)
+		return err
+	})
+	switch {
+	case errors.Is(err, judge.ErrTerminate):
+		b.x.end(&sallyport.Ending{Cause: sallyport.CauseForbiddenCommand, Reason: "the line was not run"})
+	case err == nil:
+		b.inputEnded.Store(true)
+		if b.judge != nil {
+			b.judge.Close() // what was not a whole line is judged, or let go
+		}
+		_ = b.up.CloseWrite()
+	}
+}
+
+// output passes what the target shows: to the recording, then to the client,
+// so that nothing is seen that is not stored (promise 3).
+func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
+	defer b.x.srv.contain("output", b.x.info.From, b.x.panicked)
+	_ = pump(from, func(p []byte) error {
+		if b.x.ctx.Err() != nil {
+			return b.x.ctx.Err()
+		}
+		if b.judge != nil && !stderr {
+			p = b.judge.Output(p)
+		}
+		if rec := b.rec.Load(); rec != nil {
+			write := rec.Output
+			if stderr {
+				write = rec.Stderr
+			}
+			if err := write(p); err != nil && !b.x.recordingFailed(err) {
+				return err
+			}
+		}
+		_, err := to.Write(p)
+		return err
+	})
+}
+
+// fromTarget passes the target's requests. The exit status waits until all
+// output was delivered; it arrives before that when the program leaves
+// children behind that still write.
+func (b *bridge) fromTarget(reqs <-chan *ssh.Request) {
+	exit := make(chan *ssh.Request, 1)
+	var finish sync.WaitGroup
+	finish.Go(func() { b.finish(exit) })
+	for req := range reqs {
+		switch req.Type {
+		case "exit-status", "exit-signal":
+			b.exited.Store(true)
+			select {
+			case exit <- req:
+			default: // one is all there can be
+			}
+		case "keepalive@openssh.com":
+			_ = req.Reply(false, nil)
+		default:
+			ok, err := b.ch.SendRequest(req.Type, false, req.Payload)
+			_ = req.Reply(ok && err == nil, nil)
+		}
+	}
+	close(b.gone)
+	finish.Wait()
+	if b.x.ctx.Err() == nil {
+		b.ch.Close()
+	}
+}
+
+// halfClosed is how long a program may have closed its output without having
+// ended before its EOF is passed on alone.
+const halfClosed = 100 * time.Millisecond
+
+// finish delivers the end: all output, the exit status, EOF; the close follows.
+//
+// The exit status goes before EOF, because a client that has sent its own EOF
+// answers ours with a close, and nothing can be sent after that: x/crypto
+// confirms the close at once, where sshd waits for its program. So EOF goes
+// alone only to a client that is still sending, to a program that still reads.
+func (b *bridge) finish(exit <-chan *ssh.Request) {
+	select {
+	case <-b.started:
+	case <-b.gone:
+		// A fast command is over before its start was answered.
+		b.starts.Lock()
+		started := b.hasStarted()
+		b.starts.Unlock()
+		if !started {
+			return
+		}
+	}
+	b.pumps.Wait()
+	if b.x.ctx.Err() != nil {
+		return // cut says goodbye
+	}
+	defer b.closeWrite()
+	t := time.NewTimer(halfClosed)
+	defer t.Stop()
+	select {
+	case req := <-exit:
+		b.exit(req)
+		return
+	case <-b.gone:
+	case <-t.C:
+		if !b.inputEnded.Load() {
+			b.closeWrite()
+		}
+		<-b.gone
+	}
+	select {
+	case req := <-exit:
+		b.exit(req)
+	default:
+	}
+}
+
+// exit passes how the program ended.
+func (b *bridge) exit(req *ssh.Request) {
+	code := -1
+	if req.Type == "exit-status" {
+		if n, err := wire.ParseExitStatus(req.Payload); err == nil {
+			code = int(n)
+		}
+	} else if s, err := wire.ParseExitSignal(req.Payload); err == nil {
+		code = 128 + wire.SignalNumber(s.Signal)
+		b.mark("ended by signal " + s.Signal)
+	}
+	if rec := b.rec.Load(); rec != nil && code >= 0 {
+		if err := rec.Exit(code); err != nil {
+			b.x.recordingFailed(err)
+		}
+	}
+	_, _ = b.ch.SendRequest(req.Type, false, req.Payload)
+}

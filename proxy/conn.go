@@ -1,0 +1,348 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	gliderssh "github.com/gliderlabs/ssh"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/time/rate"
+
+	"sallyport"
+	"sallyport/auth"
+)
+
+type connKey struct{}
+
+// errNoAudit is why nothing starts while the audit log cannot be written.
+var errNoAudit = sallyport.Errorf(sallyport.CodeUnavail, "the audit log cannot be written, so nothing can start").
+	WithHint("tell the gateway's operator")
+
+// conn is one client connection, from accept to close:
+//
+//	accept         enters the lobby
+//	hello          greets, and chooses what to offer
+//	authenticated  leaves it; called during the handshake, once
+//	settle         reads identity and destination, at the first channel or request
+//	handle         runs for each channel: console, session, or refusal
+//	Close          by whoever notices first that it is over
+type conn struct {
+	*helloConn
+	srv   *Server
+	guest *guest
+	from  string
+	tries atomic.Int32  // refused authentication attempts
+	user  string        // set by admit, guarded by srv.mu
+	notes *rate.Limiter // of refusals in the audit log
+
+	settled  sync.Once
+	ssh      *ssh.ServerConn
+	identity auth.Identity
+	login    sallyport.Login
+	refusal  error // why nothing may be done on this connection
+
+	entering sync.Mutex // held while a session begins, so that there is one
+
+	mu       sync.Mutex
+	authed   bool
+	closed   bool
+	channels int  // open now
+	opened   int  // in all
+	noMore   bool // the client said no-more-sessions@openssh.com
+	session  *session
+	unlogged int // refusals since the last one that was written
+}
+
+// accept is gliderlabs' ConnCallback.
+func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
+	c := &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(nc)}, srv: s, from: nc.RemoteAddr().String()}
+	c.guest, c.notes = newGuest(c), rate.NewLimiter(5, 100)
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return nil
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.lobby.enter(c.guest)
+	ctx.SetValue(connKey{}, c)
+	return c
+}
+
+// authenticated is called when a signature was verified.
+func (c *conn) authenticated() {
+	c.mu.Lock()
+	c.authed = true
+	c.mu.Unlock()
+	c.srv.lobby.leave(c.guest)
+}
+
+// admit is called for a verified signature, before the client learns of it. It
+// bounds the connections of one user and writes who is there.
+func (c *conn) admit(meta ssh.ConnMetadata, p *ssh.Permissions) error {
+	id, ok := auth.FromPermissions(p)
+	if !ok {
+		return errors.New("no identity")
+	}
+	s := c.srv
+	s.mu.Lock()
+	n := 0
+	for o := range s.conns {
+		if o.user == id.User {
+			n++
+		}
+	}
+	full := n >= s.Limits.connections()
+	if !full {
+		c.user = id.User
+	}
+	s.mu.Unlock()
+	e := sallyport.Event{
+		Type: "auth.accept", User: id.User, From: c.from, Outcome: "accepted",
+		Details: map[string]string{
+			"method": id.Method, "key": id.Key, "login": meta.User(), "client": string(meta.ClientVersion()),
+		},
+	}
+	if full {
+		e.Type, e.Outcome, e.Reason = "auth.refuse", "refused", "too many connections of this user"
+		c.note(e)
+		return errors.New(e.Reason)
+	}
+	if err := s.Audit.Append(e); err != nil {
+		s.Log.Error().Err(err).Msg("cannot write the audit log")
+		c.refusal = errNoAudit
+	}
+	return nil
+}
+
+// Close ends the connection and what runs on it.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	first, authed, x := !c.closed, c.authed, c.session
+	c.closed = true
+	c.mu.Unlock()
+	err := c.handshakeConn.Close()
+	if !first {
+		return err
+	}
+	c.srv.mu.Lock()
+	delete(c.srv.conns, c)
+	c.srv.mu.Unlock()
+	if !authed {
+		c.srv.lobby.leave(c.guest)
+		c.srv.refused(c)
+	}
+	if x != nil {
+		cause := sallyport.CauseClosed
+		if x.working() {
+			cause = sallyport.CauseClientLost
+		}
+		x.end(&sallyport.Ending{Cause: cause})
+	}
+	return err
+}
+
+// settle reads who is there and where they want to go, from what the verified
+// attempt says and nothing else: the name may have been another one in the
+// attempts before (threat A2).
+func (c *conn) settle(sc *ssh.ServerConn) {
+	c.settled.Do(func() {
+		c.ssh = sc
+		p := c.srv.Policy()
+		id, ok := auth.FromPermissions(sc.Permissions)
+		if !ok {
+			c.refusal = sallyport.Errorf(sallyport.CodeDenied, "you are not authenticated")
+			return
+		}
+		c.identity = id
+		if c.refusal != nil {
+			return
+		}
+		login, err := sallyport.ParseLogin(sc.User(), p.Target)
+		if err != nil {
+			c.refusal = err
+			return
+		}
+		if login.User != "" && login.User != id.User {
+			// At the console a name that is no user's says nothing: it is the
+			// caller's local account, which ssh sends when no other is given.
+			if _, known := p.User(login.User); known || !login.Console() {
+				c.refusal = sallyport.Errorf(sallyport.CodeDenied, "your key is not %s's", login.User).
+					WithHint("leave the name out, or use that person's key")
+				return
+			}
+		}
+		c.login = login
+	})
+}
+
+// event starts an audit event about this connection.
+func (c *conn) event(typ string) sallyport.Event {
+	return sallyport.Event{
+		Type: typ, User: c.identity.User, From: c.from,
+		Account: c.login.Access.Account, Target: c.login.Access.Target,
+	}
+}
+
+// handleChannel is gliderlabs' handler for session channels.
+func handleChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
+	c := ctx.Value(connKey{}).(*conn)
+	defer c.srv.contain("channel", c.from, func() { c.Close() })
+	c.settle(sc)
+	if err := c.openChannel(); err != nil {
+		e := c.event("channel.refuse")
+		e.Reason = err.Error()
+		c.refuse(e)
+		_ = nc.Reject(ssh.ResourceShortage, "sallyport: "+err.Error())
+		return
+	}
+	defer c.closeChannel()
+	c.handle(ctx, nc)
+}
+
+// refuseChannel answers every channel type that is not "session": a forward
+// past the recorder is the oldest hole of bastions (threat C1).
+func refuseChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
+	c := ctx.Value(connKey{}).(*conn)
+	defer c.srv.contain("channel", c.from, func() { c.Close() })
+	c.settle(sc)
+	e := c.event("channel.refuse")
+	e.Reason = "channel type not allowed"
+	e.Details = map[string]string{"type": nc.ChannelType()}
+	c.refuse(e)
+	_ = nc.Reject(ssh.Prohibited, "sallyport: "+nc.ChannelType()+" channels are not allowed")
+}
+
+// handleRequest answers the requests that belong to no channel.
+func handleRequest(ctx gliderssh.Context, _ *gliderssh.Server, req *ssh.Request) (bool, []byte) {
+	c := ctx.Value(connKey{}).(*conn)
+	switch req.Type {
+	case "no-more-sessions@openssh.com":
+		c.mu.Lock()
+		c.noMore = true
+		c.mu.Unlock()
+		return true, nil
+	case "tcpip-forward", "streamlocal-forward@openssh.com":
+		if sc, ok := ctx.Value(gliderssh.ContextKeyConn).(*ssh.ServerConn); ok {
+			c.settle(sc)
+		}
+		e := c.event("forward.refuse")
+		e.Reason = "forwarding is not allowed"
+		e.Details = map[string]string{"type": req.Type}
+		c.refuse(e)
+	}
+	// keepalive@openssh.com and the like: any answer is an answer.
+	return false, nil
+}
+
+// note writes an event about something that takes effect whether or not it can
+// be written, as nothing starts by it.
+func (c *conn) note(e sallyport.Event) {
+	if err := c.srv.Audit.Append(e); err != nil {
+		c.srv.Log.Error().Err(err).Str("event", e.Type).Msg("cannot write the audit log")
+	}
+}
+
+// refuse writes that a request of the client's was refused. A client that keeps
+// on asking cannot fill the disk: past the limit its refusals are counted, and
+// the count goes into the next entry.
+func (c *conn) refuse(e sallyport.Event) {
+	e.Outcome = "refused"
+	c.mu.Lock()
+	if !c.notes.Allow() {
+		c.unlogged++
+		c.mu.Unlock()
+		return
+	}
+	n := c.unlogged
+	c.unlogged = 0
+	c.mu.Unlock()
+	if n > 0 {
+		if e.Details == nil {
+			e.Details = map[string]string{}
+		}
+		e.Details["unlogged"] = strconv.Itoa(n)
+	}
+	c.note(e)
+}
+
+func (c *conn) openChannel() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// OpenSSH asks for no more sessions right after it has opened its one, and
+	// the two are handled at the same time: the first one is always let in.
+	if c.noMore && c.opened > 0 {
+		return sallyport.Errorf(sallyport.CodeDenied, "the client asked for no more sessions")
+	}
+	if c.channels >= c.srv.Limits.Channels {
+		return sallyport.Errorf(sallyport.CodeUnavail, "%d channels are open, which is the limit", c.channels)
+	}
+	c.channels++
+	c.opened++
+	return nil
+}
+
+func (c *conn) closeChannel() {
+	c.mu.Lock()
+	c.channels--
+	c.mu.Unlock()
+}
+
+// handle takes one session channel to where the login name says.
+func (c *conn) handle(ctx context.Context, nc ssh.NewChannel) {
+	refusal := c.refusal
+	if refusal == nil && !c.srv.Keys().Holds(c.identity) {
+		// The configuration has changed since this connection was opened.
+		refusal = sallyport.Errorf(sallyport.CodeDenied, "your key is no longer known to this gateway")
+	}
+	if refusal == nil && !c.login.Console() {
+		x, err := c.enter(ctx)
+		if err == nil {
+			x.open(nc)
+			return
+		}
+		c.hearOut(ctx, nc, err)
+		return
+	}
+	if refusal != nil {
+		e := c.event("session.refuse")
+		e.Reason = refusal.Error()
+		c.refuse(e)
+	}
+	c.hearOut(ctx, nc, refusal)
+}
+
+// enter returns the connection's session and begins it if there is none. The
+// grant is read again for each channel: one login may live all day under
+// ControlMaster, and a grant does not (threat G1).
+func (c *conn) enter(ctx context.Context) (*session, error) {
+	c.entering.Lock()
+	defer c.entering.Unlock()
+	c.mu.Lock()
+	x := c.session
+	c.mu.Unlock()
+	if x != nil {
+		if x.recheck(ctx, c.srv.Grants.Still) {
+			return nil, context.Cause(x.ctx)
+		}
+		return x, nil
+	}
+	x, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.session = x
+	closed := c.closed
+	c.mu.Unlock()
+	go x.run()
+	if closed {
+		x.end(&sallyport.Ending{Cause: sallyport.CauseClientLost})
+		return nil, context.Cause(x.ctx)
+	}
+	return x, nil
+}

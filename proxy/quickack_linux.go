@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// handshakeConn acknowledges at once while a handshake runs. OpenSSH leaves
+// Nagle's algorithm on until a session is interactive, so a delayed
+// acknowledgement costs 40 ms in each of its round trips.
+//
+// TCP_QUICKACK is not sticky (tcp(7)), so it is set again after each read.
+type handshakeConn struct {
+	net.Conn
+	raw  syscall.RawConn // nil where there is no socket below
+	done atomic.Bool
+}
+
+func newHandshakeConn(c net.Conn) *handshakeConn {
+	h := &handshakeConn{Conn: c}
+	if sc, ok := c.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			h.raw = raw
+			h.quickack()
+		}
+	}
+	return h
+}
+
+// finished ends the special treatment.
+func (h *handshakeConn) finished() { h.done.Store(true) }
+
+func (h *handshakeConn) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	if err == nil && h.raw != nil && !h.done.Load() {
+		h.quickack()
+	}
+	return n, err
+}
+
+// quickack asks for an acknowledgement now. It is an optimisation: a kernel
+// that refuses it is merely slower.
+func (h *handshakeConn) quickack() {
+	_ = h.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
+	})
+}

@@ -1,0 +1,487 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"sallyport"
+	"sallyport/auth"
+	"sallyport/ca"
+	"sallyport/recorder"
+)
+
+// session is one user's work on one access: one client connection, one
+// connection to the target, any number of channels between the two.
+//
+// begin makes it, run sees it to its end. Everything that ends it calls end
+// with the cause; the first cause counts.
+type session struct {
+	srv    *Server
+	conn   *conn
+	role   sallyport.Role
+	ctx    context.Context // cancelled with a *sallyport.Ending
+	cancel context.CancelCauseFunc
+	target ssh.Conn
+	rec    *recorder.Session
+	ended  chan struct{} // closed when all is over and sealed
+	wg     sync.WaitGroup
+	clock  clock
+
+	unrecorded sync.Once // the alert that a failed recording was passed over
+
+	// mu guards what follows. begin holds it while it looks up the grant, so
+	// that a recheck either sees the grant or comes before the look-up.
+	mu      sync.Mutex
+	info    sallyport.Session
+	begun   bool
+	opened  int
+	bridges map[*bridge]struct{}
+}
+
+// begin is the way from a verified identity to an open connection to the
+// target. Every step can refuse, and then nothing after it has happened.
+func (c *conn) begin(ctx context.Context) (_ *session, err error) {
+	s := c.srv
+	id, err := sallyport.NewID(s.Random)
+	if err != nil {
+		return nil, err
+	}
+	x := &session{
+		srv: s, conn: c, ended: make(chan struct{}), bridges: map[*bridge]struct{}{},
+		info: sallyport.Session{
+			ID: id, User: c.identity.User, Access: c.login.Access, From: c.from,
+			Client: string(c.ssh.ClientVersion()), StartedAt: s.Now(),
+		},
+	}
+	x.ctx, x.cancel = context.WithCancelCause(context.Background())
+	x.clock.x = x
+	if err := s.register(x); err != nil {
+		e := c.event("session.refuse")
+		e.Reason = err.Error()
+		c.refuse(e)
+		return nil, err
+	}
+	started, done := false, false
+	defer func() {
+		if done {
+			return
+		}
+		var ending *sallyport.Ending
+		if !errors.As(err, &ending) {
+			ending = &sallyport.Ending{Cause: sallyport.CauseTargetLost}
+			if err != nil { // not a panic
+				ending.Reason = err.Error()
+			}
+		}
+		x.cancel(ending)
+		if x.target != nil {
+			x.target.Close()
+		}
+		if started {
+			x.finish()
+		}
+		s.unregister(x)
+		close(x.ended)
+	}()
+
+	// The grant, with its locks. Without one, nothing below happens.
+	if err := x.authorize(ctx); err != nil {
+		e := c.event("session.refuse")
+		e.Reason = reasonFor(err)
+		c.refuse(e)
+		return nil, err
+	}
+	target, ok := s.Policy().Target(x.info.Access.Target)
+	if !ok {
+		return nil, sallyport.Errorf(sallyport.CodeDenied, "the target is no longer configured")
+	}
+	x.mu.Lock()
+	x.info.Address = target.Address
+	x.mu.Unlock()
+
+	// The audit log hears of it before the target does.
+	if err := s.Audit.Append(x.event("session.start")); err != nil {
+		s.Log.Error().Err(err).Msg("cannot write the audit log")
+		return nil, errNoAudit
+	}
+	started = true
+
+	if err := x.dial(ctx, target); err != nil {
+		return nil, err
+	}
+	rec, err := s.Recorder.Start(x.info)
+	if err != nil {
+		s.Log.Error().Err(err).Str("session", id).Msg("cannot record")
+		if !x.role.Recording.ContinueOnFailure {
+			return nil, &sallyport.Ending{Cause: sallyport.CauseRecordingFailed, Reason: "tell the gateway's operator"}
+		}
+		x.notRecorded(err)
+	}
+	x.rec = rec
+	if x.ctx.Err() != nil { // ended while it began
+		return nil, context.Cause(x.ctx)
+	}
+	x.mu.Lock()
+	x.begun = true
+	x.mu.Unlock()
+	done = true
+	return x, nil
+}
+
+// authorize looks up the grant.
+func (x *session) authorize(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	g, role, err := x.srv.Grants.Active(ctx, x.info.User, x.info.Access)
+	if err != nil {
+		return err
+	}
+	x.role = role
+	x.info.Grant, x.info.Role, x.info.ExpiresAt = g.ID, role.Name, g.End
+	return nil
+}
+
+// dial connects to the target with a certificate made for this session alone.
+func (x *session) dial(ctx context.Context, t sallyport.Target) error {
+	s := x.srv
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	stop := context.AfterFunc(x.ctx, cancel) // a kill reaches a session that is still dialling
+	defer stop()
+
+	check, err := ca.HostKeyCallback(t)
+	if err != nil {
+		return sallyport.Errorf(sallyport.CodeInternal, "%s has no usable host key in the configuration", t.Name)
+	}
+	nc, err := s.Dial(ctx, "tcp", t.Address)
+	if err != nil {
+		s.Log.Warn().Err(err).Str("target", t.Name).Str("address", t.Address).Msg("cannot reach the target")
+		return &unreachable{"cannot reach " + t.Name + ": " + plain(err)}
+	}
+	source := t.SourceAddress
+	if len(source) == 0 {
+		if host, _, err := net.SplitHostPort(nc.LocalAddr().String()); err == nil {
+			source = []string{host}
+		}
+	}
+	signer, cert, err := s.Authority.Issue(ca.Request{
+		Account: x.info.Access.Account, Session: x.info.ID, User: x.info.User, Grant: x.info.Grant,
+		SourceAddress: source, Life: ca.DefaultMaxLife, NotAfter: x.info.ExpiresAt,
+		PTY: x.role.Permits(sallyport.ChannelShell) || x.role.Permits(sallyport.ChannelExec),
+	})
+	if err != nil {
+		nc.Close()
+		return err
+	}
+	hc := newHandshakeConn(nc)
+	closeOnCancel := context.AfterFunc(ctx, func() { nc.Close() })
+	algs := auth.ClientAlgorithms()
+	conn, chans, reqs, err := ssh.NewClientConn(hc, t.Address, &ssh.ClientConfig{
+		Config:            algs.Config,
+		User:              x.info.Access.Account,
+		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signer)},
+		HostKeyCallback:   check.Callback,
+		HostKeyAlgorithms: check.Algorithms,
+		ClientVersion:     "SSH-2.0-" + Version,
+	})
+	if !closeOnCancel() && err == nil {
+		conn.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		nc.Close()
+		return x.dialError(t, err, cert)
+	}
+	x.target = conn
+	go x.attend(chans, reqs)
+	return nil
+}
+
+// dialError tells apart the ways in which a target refuses.
+func (x *session) dialError(t sallyport.Target, err error, cert *ssh.Certificate) error {
+	var wrong *ca.HostKeyError
+	if errors.As(err, &wrong) {
+		e := x.event("target.host_key")
+		e.Severity, e.Outcome, e.Reason = sallyport.SeverityAlert, "refused", wrong.Error()
+		x.conn.note(e)
+		x.srv.Log.Error().Str("target", t.Name).Str("address", t.Address).Err(wrong).Msg("host key mismatch")
+		return &unreachable{t.Name + " did not show the host key that is configured for it; no session is opened, and an alert was raised"}
+	}
+	if x.ctx.Err() != nil {
+		return context.Cause(x.ctx)
+	}
+	x.srv.Log.Warn().Err(err).Str("target", t.Name).Uint64("serial", cert.Serial).Msg("the target refused")
+	return &unreachable{"no session on " + t.Name + " as " + x.info.Access.Account + ": " + plain(err)}
+}
+
+// unreachable is why a target could not be reached: exit status 255.
+type unreachable struct{ text string }
+
+func (u *unreachable) Error() string { return u.text }
+
+// plain takes the innermost sentence of an error for a user's eyes.
+func plain(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return "it did not answer in time"
+	}
+	var ea *ssh.ServerAuthError
+	if errors.As(err, &ea) {
+		return "it does not accept the gateway's certificate"
+	}
+	if s := err.Error(); len(s) < 200 {
+		return s
+	}
+	return "the SSH handshake failed"
+}
+
+// attend answers what the target sends on the connection, until it is lost:
+// channels that it opens are turned away, as nothing asked for them, keepalives
+// are answered.
+func (x *session) attend(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
+	for chans != nil || reqs != nil {
+		select {
+		case nc, ok := <-chans:
+			if !ok {
+				chans = nil
+				continue
+			}
+			_ = nc.Reject(ssh.Prohibited, "not allowed")
+		case r, ok := <-reqs:
+			if !ok {
+				reqs = nil
+				continue
+			}
+			_ = r.Reply(false, nil)
+		}
+	}
+	// When the last channel was closed by the target, its clients are told in
+	// the ordinary way; only what is still open was lost.
+	x.end(&sallyport.Ending{Cause: sallyport.CauseTargetLost})
+}
+
+// event starts an audit event about this session.
+func (x *session) event(typ string) sallyport.Event {
+	e := x.conn.event(typ)
+	e.Session, e.Grant, e.Role, e.To = x.info.ID, x.info.Grant, x.info.Role, x.info.Address
+	return e
+}
+
+// end ends the session. The first cause counts; later ones change nothing.
+func (x *session) end(cause *sallyport.Ending) { x.cancel(cause) }
+
+// ending returns why the session ended. It is called after x.ctx is done.
+func (x *session) ending() *sallyport.Ending {
+	var e *sallyport.Ending
+	if errors.As(context.Cause(x.ctx), &e) {
+		return e
+	}
+	return &sallyport.Ending{Cause: sallyport.CauseClosed}
+}
+
+// snapshot returns the session as it is now, false while it has not begun and
+// once its last channel has ended.
+func (x *session) snapshot() (sallyport.Session, bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	info := x.info
+	info.Channels = len(x.bridges)
+	over := x.ctx.Err() != nil && len(x.bridges) == 0 // nothing is left but to seal
+	return info, x.begun && !over
+}
+
+// working reports whether something runs at the target whose end nobody has
+// seen yet.
+func (x *session) working() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for b := range x.bridges {
+		if b.hasStarted() && !b.exited.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// recheck ends the session if it may not go on, and reports whether it has
+// ended; still is what Grants.Still answers. An answer that cannot be had ends
+// it too.
+func (x *session) recheck(ctx context.Context, still func(context.Context, sallyport.Session) error) bool {
+	x.mu.Lock()
+	info := x.info
+	x.mu.Unlock()
+	if info.Grant == "" {
+		return false // its grant is looked up after this
+	}
+	if x.ctx.Err() != nil {
+		return true
+	}
+	if !x.srv.Keys().Holds(x.conn.identity) {
+		x.end(&sallyport.Ending{Cause: sallyport.CauseRevoked, Reason: "your key was removed from the gateway"})
+		return true
+	}
+	if err := still(ctx, info); err != nil {
+		var ending *sallyport.Ending
+		if !errors.As(err, &ending) {
+			x.srv.Log.Error().Err(err).Str("session", info.ID).Msg("cannot check a grant")
+			ending = &sallyport.Ending{Cause: sallyport.CauseRevoked, Reason: "the grant could not be checked"}
+		}
+		x.end(ending)
+		return true
+	}
+	return false
+}
+
+// notRecorded says that a role lets this session go on without a recording.
+// Once: what follows the first failure is not recorded either.
+func (x *session) notRecorded(err error) {
+	x.unrecorded.Do(func() {
+		x.srv.Log.Error().Err(err).Str("session", x.info.ID).Msg("a session goes on without a recording")
+		e := x.event("recording.failed")
+		e.Severity, e.Outcome, e.Reason = sallyport.SeverityAlert, "continued", err.Error()
+		x.conn.note(e)
+	})
+}
+
+// run sees the session to its end.
+func (x *session) run() {
+	client, target := x.newPulse(x.conn.ssh, sallyport.CauseClientLost), x.newPulse(x.target, sallyport.CauseTargetLost)
+	defer client.stop()
+	defer target.stop()
+	x.clock.start()
+	defer x.clock.stop()
+	var failed <-chan error
+	if x.rec != nil {
+		failed = x.rec.Failed()
+	}
+	for over := false; !over; {
+		select {
+		case err := <-failed:
+			x.recordingFailed(err)
+		case <-x.ctx.Done():
+			over = true
+		}
+	}
+	x.shut()
+}
+
+// recordingFailed ends the session, unless its role says otherwise. It reports
+// whether the session may go on.
+func (x *session) recordingFailed(err error) bool {
+	if x.ctx.Err() != nil {
+		return false
+	}
+	if x.role.Recording.ContinueOnFailure {
+		x.notRecorded(err)
+		return true
+	}
+	x.srv.Log.Error().Err(err).Str("session", x.info.ID).Msg("recording failed")
+	x.end(&sallyport.Ending{Cause: sallyport.CauseRecordingFailed})
+	return false
+}
+
+// tell puts a line on the screen of everybody in the session.
+func (x *session) tell(text string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for b := range x.bridges {
+		go b.say(text)
+	}
+}
+
+// The end has a second in all (promise 4). These parts of it are for telling the
+// user and for the target's processes to hear their signals, for the client to
+// confirm that its channels are closed, and for it to hang up by itself: a
+// connection that is cut under its feet would make ssh exit with 255 and hide
+// the reason.
+const farewell, confirm, hangUp = 450 * time.Millisecond, 250 * time.Millisecond, 150 * time.Millisecond
+
+// shut ends every channel, whatever the client or the target are doing, seals
+// the recording and says so in the audit log.
+func (x *session) shut() {
+	defer close(x.ended)
+	defer x.srv.unregister(x)
+	ending := x.ending()
+
+	x.mu.Lock()
+	bridges := make([]*bridge, 0, len(x.bridges))
+	for b := range x.bridges {
+		bridges = append(bridges, b)
+	}
+	x.mu.Unlock()
+	var cuts sync.WaitGroup
+	for _, b := range bridges {
+		cuts.Go(func() { b.cut(ending) })
+	}
+	waitFor(&cuts, farewell)
+	x.target.Close()
+	waitFor(&x.wg, confirm)
+	var client sync.WaitGroup
+	client.Go(func() { _ = x.conn.ssh.Wait() })
+	waitFor(&client, hangUp)
+	// Not x.conn.ssh.Close: that would write, and a client that reads nothing
+	// could hold it.
+	x.conn.Close()
+	waitFor(&x.wg, confirm)
+	x.finish()
+}
+
+// finish seals the recording and writes the end into the audit log.
+func (x *session) finish() {
+	ending := x.ending()
+	x.mu.Lock()
+	x.info.EndedAt = x.srv.Now()
+	x.info.Cause, x.info.By, x.info.Reason = ending.Cause, ending.By, ending.Reason
+	x.info.Channels = x.opened
+	info := x.info
+	x.mu.Unlock()
+	e := x.event("session.end")
+	e.Outcome, e.Reason = string(ending.Cause), ending.Reason
+	e.Details = map[string]string{
+		"seconds":  strconv.FormatFloat(info.EndedAt.Sub(info.StartedAt).Seconds(), 'f', 3, 64),
+		"channels": strconv.Itoa(info.Channels),
+	}
+	if ending.By != "" {
+		e.Details["by"] = ending.By
+	}
+	if x.rec != nil {
+		if err := x.rec.Seal(info); err != nil {
+			x.srv.Log.Error().Err(err).Str("session", info.ID).Msg("cannot seal the recording")
+			e.Details["seal"] = "failed"
+		} else {
+			e.Details["seal"] = x.rec.SealDigest()
+		}
+	}
+	x.conn.note(e)
+}
+
+// waitFor waits for wg, at most d.
+func waitFor(wg *sync.WaitGroup, d time.Duration) {
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+// reasonFor returns why somebody was refused, for the audit log: the inner
+// error where the user is told less.
+func reasonFor(err error) string {
+	var e *sallyport.Error
+	if errors.As(err, &e) && e.Err != nil {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
