@@ -108,6 +108,9 @@ func (w *walker) code(text string, in source, depth int) {
 	}
 	switch {
 	case err == nil:
+		// The parser takes a backslash at the end as text; a shell asks for more.
+		tail := len(text) - len(strings.TrimRight(text, `\`))
+		w.script.Incomplete = w.script.Incomplete || depth == 0 && tail%2 == 1
 	case syntax.IsIncomplete(err) && depth == 0:
 		w.script.Incomplete = true
 	default:

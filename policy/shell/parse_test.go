@@ -69,6 +69,7 @@ func TestIncomplete(t *testing.T) {
 	for line, want := range map[string]bool{
 		"ls": false, "ls;": false, "ls |": true, "ls &&": true, "echo 'a": true, `echo "a`: true, "if a; then": true, "cat <<E": true, "cat <<E\nx": true, "cat <<E\nx\nE": false,
 		"f() {": true, "(a": true, "echo $(a": true, "for i in a; do b": true, "a )": false, "fi": false, "case a in": true, "echo `a": true,
+		`rm \`: true, `rm \\`: false, `rm \\\`: true, "rm \\\n-r": false,
 	} {
 		if got := Parse(line).Incomplete; got != want {
 			t.Errorf("%q: incomplete %t", line, got)
