@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
@@ -71,7 +72,13 @@ func (x *session) open(nc ssh.NewChannel) {
 		up.Close()
 		return
 	}
-	x.newBridge(ch, ch, up).run(nil, reqs, upReqs)
+	b := x.newBridge(ch, ch, up)
+	if b == nil { // ended meanwhile; shut closes both connections
+		go ssh.DiscardRequests(reqs)
+		go ssh.DiscardRequests(upReqs)
+		return
+	}
+	b.run(nil, reqs, upReqs)
 }
 
 // resume joins a channel whose user was held: what was asked for meanwhile is
@@ -81,18 +88,28 @@ func (x *session) resume(ch ssh.Channel, in io.Reader, asked []*ssh.Request, req
 	if err != nil {
 		return &unreachable{"the target refused the channel"}
 	}
-	x.newBridge(ch, in, up).run(asked, reqs, upReqs)
+	b := x.newBridge(ch, in, up)
+	if b == nil {
+		go ssh.DiscardRequests(upReqs)
+		return context.Cause(x.ctx)
+	}
+	b.run(asked, reqs, upReqs)
 	return nil
 }
 
+// newBridge makes the bridge one of the session's, which run must see to its
+// end. It returns nil when the session has ended: shut does not look for more.
 func (x *session) newBridge(ch ssh.Channel, in io.Reader, up ssh.Channel) *bridge {
 	b := &bridge{x: x, ch: ch, in: in, up: up, env: map[string]string{}, started: make(chan struct{}), gone: make(chan struct{})}
 	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.ctx.Err() != nil {
+		return nil
+	}
 	b.name = strconv.Itoa(x.opened)
 	x.opened++
 	x.bridges[b] = struct{}{}
 	x.wg.Add(1)
-	x.mu.Unlock()
 	return b
 }
 
