@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually,
 			"subst":      subst,
 			"sshd-log":   sshdLog,
+			"terminal":   terminal,
 		},
 	})
 }
