@@ -69,7 +69,7 @@ type Decision struct {
 func (r Request) Digest() string {
 	b, err := json.Marshal([]any{
 		r.ID, r.User, r.Access.Account, r.Access.Target, r.Role, r.For,
-		r.Start.UnixNano(), r.Reason, r.Ticket, r.CreatedAt.UnixNano(),
+		r.Start.UnixNano(), r.Reason, r.Ticket, r.CreatedAt.UnixNano(), r.LapsesAt.UnixNano(),
 	})
 	if err != nil {
 		panic("sallyport: a request of plain fields does not marshal: " + err.Error())

@@ -48,6 +48,14 @@ func (m Members) Has(u User) bool {
 	return slices.ContainsFunc(u.Groups, func(g string) bool { return slices.Contains(m.Groups, g) })
 }
 
+// Actor is who does something to the gateway: by a verified key, or by the
+// word of the kernel on the gateway's own socket.
+type Actor struct {
+	User  string
+	From  string // the client's address
+	Admin bool   // root on the gateway's own socket: has every permission
+}
+
 // Target is an SSH host behind the gateway.
 type Target struct {
 	Name     string            `json:"name"`

@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +29,9 @@ type gate struct {
 	live  *live
 	audit *log
 	dir   string
+
+	policy      atomic.Pointer[policy.Policy]
+	permissions map[sallyport.Permission]sallyport.Members
 }
 
 type log struct {
@@ -102,6 +107,10 @@ func newGate(t *testing.T) *gate {
 	}
 	auto := role
 	auto.Name, auto.Accounts, auto.Approval, auto.MaxDuration = "prod-lab", []string{"lab"}, sallyport.Approval{Auto: true}, 30*time.Minute
+	g := &gate{audit: &log{}, dir: dir}
+	g.permissions = map[sallyport.Permission]sallyport.Members{
+		sallyport.PermSessions: group("soc"), sallyport.PermRecordings: group("soc"),
+	}
 	p, err := policy.New(
 		[]sallyport.User{
 			{Name: "alice", Groups: []string{"admins"}},
@@ -111,14 +120,12 @@ func newGate(t *testing.T) *gate {
 		},
 		[]sallyport.Target{{Name: "web1", Address: "127.0.0.1:22", Accounts: []string{"root", "lab"}}},
 		[]sallyport.Role{role, auto},
-		map[sallyport.Permission]sallyport.Members{
-			sallyport.PermSessions: group("soc"), sallyport.PermRecordings: group("soc"), sallyport.PermAdmin: {Users: []string{"nobody"}},
-		})
+		g.permissions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := func() *policy.Policy { return p }
-	g := &gate{audit: &log{}, dir: dir}
+	g.policy.Store(p)
+	now := g.policy.Load
 	s := &grant.Service{
 		Store: db.Requests(), Locked: db.Locks(), Policy: now, Audit: g.audit, Random: rand.Reader,
 	}
@@ -129,6 +136,22 @@ func newGate(t *testing.T) *gate {
 		Now:     func() time.Time { return time.Now().UTC() },
 	}
 	return g
+}
+
+// makeSOC gives a user the SOC's permissions.
+func (g *gate) makeSOC(t *testing.T, user string) {
+	t.Helper()
+	old := g.policy.Load()
+	more := map[sallyport.Permission]sallyport.Members{}
+	for p, m := range g.permissions {
+		m.Users = append(slices.Clone(m.Users), user)
+		more[p] = m
+	}
+	p, err := policy.New(old.Users(), old.Targets(), old.Roles(), more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.policy.Store(p)
 }
 
 // run runs a command as ssh would send it.

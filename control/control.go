@@ -45,12 +45,8 @@ type Live interface {
 	Recheck(ctx context.Context) error
 }
 
-// Caller is who asks. User comes from a verified key or from the kernel.
-type Caller struct {
-	User  string
-	From  string // the client's address
-	Admin bool   // root on the gateway's own socket: has every permission
-}
+// Caller is who asks.
+type Caller = sallyport.Actor
 
 // endWithin bounds how long an operation waits for sessions to end.
 const endWithin = 10 * time.Second
@@ -85,18 +81,34 @@ func (c *Control) can(caller Caller, p sallyport.Permission) bool {
 	return caller.Admin || c.Policy().Can(caller.User, p)
 }
 
-// require refuses, and records that it did, where the caller lacks the permission.
-// The answer is the same for every id, so that it tells nothing.
-func (c *Control) require(caller Caller, p sallyport.Permission, e sallyport.Event) error {
+// require refuses, and records that it did, where the caller lacks the permission
+// or is locked. The answer is the same for every id, so that it tells nothing.
+func (c *Control) require(ctx context.Context, caller Caller, p sallyport.Permission, e sallyport.Event) error {
 	if c.can(caller, p) {
+		return c.unlocked(ctx, caller, e)
+	}
+	return c.refused(caller, e, sallyport.Errorf(sallyport.CodeDenied, "you need the permission %q for that", p).
+		WithHint("see what you may do: %s", c.Command(caller, "whoami")))
+}
+
+// unlocked refuses a caller who is locked, whatever else they may do.
+func (c *Control) unlocked(ctx context.Context, caller Caller, e sallyport.Event) error {
+	if caller.Admin {
 		return nil
 	}
+	if err := c.Grants.UserUnlocked(ctx, caller.User); err != nil {
+		return c.refused(caller, e, err)
+	}
+	return nil
+}
+
+// refused records a refusal and returns why.
+func (c *Control) refused(caller Caller, e sallyport.Event, why error) error {
 	e.Outcome, e.Severity = "refused", sallyport.SeverityWarning
 	if err := c.record(caller, e); err != nil {
 		return err
 	}
-	return sallyport.Errorf(sallyport.CodeDenied, "you need the permission %q for that", p).
-		WithHint("see what you may do: %s", c.Command(caller, "whoami"))
+	return why
 }
 
 // record writes e to the audit log, as done by the caller.

@@ -107,7 +107,7 @@ func (c *Control) Return(ctx context.Context, caller Caller, prefix string) (Gra
 	if err != nil {
 		return Grant{}, err
 	}
-	if r, err = c.Grants.Return(context.WithoutCancel(ctx), r.ID, caller.User); err != nil {
+	if r, err = c.Grants.Return(context.WithoutCancel(ctx), r.ID, caller); err != nil {
 		return Grant{}, err
 	}
 	return viewGrant(r, c.now()), c.recheck(ctx)
@@ -120,10 +120,15 @@ func (c *Control) Revoke(ctx context.Context, caller Caller, prefix, reason stri
 	if err != nil {
 		return Grant{}, err
 	}
-	if !c.approves(caller, r) {
-		if err := c.require(caller, sallyport.PermAdmin, sallyport.Event{
-			Type: "grant.revoke", Account: r.Access.Account, Target: r.Access.Target, Role: r.Role, Request: r.ID, Grant: r.ID,
-		}); err != nil {
+	e := sallyport.Event{
+		Type: "grant.revoke", Account: r.Access.Account, Target: r.Access.Target, Role: r.Role, Request: r.ID, Grant: r.ID,
+	}
+	if c.approves(caller, r) {
+		if err := c.unlocked(ctx, caller, e); err != nil {
+			return Grant{}, err
+		}
+	} else {
+		if err := c.require(ctx, caller, sallyport.PermAdmin, e); err != nil {
 			if r.User == caller.User && sallyport.CodeOf(err) == sallyport.CodeDenied {
 				return Grant{}, sallyport.Errorf(sallyport.CodeDenied, "you cannot revoke your own grant").
 					WithHint("give it back: %s", c.Command(caller, "grants return "+r.ID))
@@ -131,7 +136,7 @@ func (c *Control) Revoke(ctx context.Context, caller Caller, prefix, reason stri
 			return Grant{}, err
 		}
 	}
-	if r, err = c.Grants.Revoke(context.WithoutCancel(ctx), r.ID, caller.User, reason); err != nil {
+	if r, err = c.Grants.Revoke(context.WithoutCancel(ctx), r.ID, caller, reason); err != nil {
 		return Grant{}, err
 	}
 	return viewGrant(r, c.now()), c.recheck(ctx)

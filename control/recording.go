@@ -34,7 +34,7 @@ func (c *Control) ownUnless(caller Caller, p sallyport.Permission) replay.Query 
 
 // Recordings returns the selected recordings, oldest first.
 func (c *Control) Recordings(ctx context.Context, caller Caller, q Query) ([]Recording, error) {
-	if err := c.require(caller, sallyport.PermRecordings, sallyport.Event{Type: "recording.list"}); err != nil {
+	if err := c.require(ctx, caller, sallyport.PermRecordings, sallyport.Event{Type: "recording.list"}); err != nil {
 		return nil, err
 	}
 	all, err := c.Library.List(ctx, replay.Query(q))
@@ -84,7 +84,7 @@ func (c *Control) Export(ctx context.Context, caller Caller, w io.Writer, prefix
 
 func (c *Control) recording(ctx context.Context, caller Caller, typ, prefix string) (replay.Recording, error) {
 	e := sallyport.Event{Type: typ, Details: map[string]string{"asked_for": prefix}}
-	if err := c.require(caller, sallyport.PermRecordings, e); err != nil {
+	if err := c.require(ctx, caller, sallyport.PermRecordings, e); err != nil {
 		return replay.Recording{}, err
 	}
 	all, err := c.Library.List(ctx, replay.Query{})

@@ -67,8 +67,8 @@ func (c *Control) RequestCreate(ctx context.Context, caller Caller, ask Ask) (Re
 		ask.For, _ = c.DefaultFor(caller, ask.Access, ask.Role)
 	}
 	r, err := c.Grants.Create(ctx, grant.Ask{
-		User: caller.User, Access: ask.Access, For: ask.For, Start: ask.Start,
-		Reason: ask.Reason, Ticket: ask.Ticket, Role: ask.Role, From: caller.From,
+		By: caller, Access: ask.Access, For: ask.For, Start: ask.Start,
+		Reason: ask.Reason, Ticket: ask.Ticket, Role: ask.Role,
 	})
 	if err != nil {
 		return Request{}, err
@@ -106,13 +106,13 @@ func (c *Control) visible(ctx context.Context, caller Caller) ([]sallyport.Reque
 // find returns the one request that the caller may see and whose id begins
 // with prefix. noun is what the caller looks for: a request or a grant.
 func (c *Control) find(ctx context.Context, caller Caller, noun, prefix string) (sallyport.Request, error) {
-	all, err := c.visible(ctx, caller)
+	all, err := c.Grants.Find(ctx, prefix)
 	if err != nil {
 		return sallyport.Request{}, err
 	}
-	if noun == "grant" {
-		all = slices.DeleteFunc(all, func(r sallyport.Request) bool { return r.Grant == nil })
-	}
+	all = slices.DeleteFunc(all, func(r sallyport.Request) bool {
+		return !c.sees(caller, r) || noun == "grant" && r.Grant == nil
+	})
 	return pick(noun, prefix, all, func(r sallyport.Request) string { return r.ID })
 }
 
@@ -148,8 +148,8 @@ func (c *Control) Approve(ctx context.Context, caller Caller, prefix, reason str
 
 // Deny says no to a request. The requester reads the reason.
 func (c *Control) Deny(ctx context.Context, caller Caller, prefix, reason string) (Request, error) {
-	if reason == "" {
-		return Request{}, noReason()
+	if err := grant.CheckReason(reason); err != nil {
+		return Request{}, err
 	}
 	return c.decide(ctx, caller, prefix, false, reason)
 }
@@ -159,7 +159,7 @@ func (c *Control) decide(ctx context.Context, caller Caller, prefix string, yes 
 	if err != nil {
 		return Request{}, err
 	}
-	if r, err = c.Grants.Decide(ctx, r.ID, caller.User, yes, reason); err != nil {
+	if r, err = c.Grants.Decide(ctx, r.ID, caller, yes, reason); err != nil {
 		return Request{}, err
 	}
 	return c.viewRequest(r), nil
@@ -171,7 +171,7 @@ func (c *Control) Cancel(ctx context.Context, caller Caller, prefix string) (Req
 	if err != nil {
 		return Request{}, err
 	}
-	if r, err = c.Grants.Cancel(ctx, r.ID, caller.User); err != nil {
+	if r, err = c.Grants.Cancel(ctx, r.ID, caller, c.can(caller, sallyport.PermAdmin)); err != nil {
 		return Request{}, err
 	}
 	return c.viewRequest(r), nil
@@ -207,9 +207,4 @@ func (c *Control) Await(ctx context.Context, caller Caller, id string) (Request,
 		return Request{}, err
 	}
 	return c.viewRequest(r), nil
-}
-
-func noReason() error {
-	return sallyport.Errorf(sallyport.CodeUsage, "the reason is missing").
-		WithHint("add --reason and why; the user will read it")
 }

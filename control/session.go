@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/grant"
 )
 
 // live returns the live sessions that the caller may see: their own, and all
@@ -51,11 +52,11 @@ func (c *Control) Kill(ctx context.Context, caller Caller, prefix, reason string
 	e := sallyport.Event{Type: "session.kill", Severity: sallyport.SeverityWarning, Reason: reason}
 	refusal := e
 	refusal.Details = map[string]string{"asked_for": prefix}
-	if err := c.require(caller, sallyport.PermSessions, refusal); err != nil {
+	if err := c.require(ctx, caller, sallyport.PermSessions, refusal); err != nil {
 		return Session{}, err
 	}
-	if reason == "" {
-		return Session{}, noReason()
+	if err := grant.CheckReason(reason); err != nil {
+		return Session{}, err
 	}
 	s, err := pick("session", prefix, c.live(caller), sessionID)
 	if err != nil {
@@ -72,7 +73,7 @@ func (c *Control) Kill(ctx context.Context, caller Caller, prefix, reason string
 	}
 	// First the block, then the end: what starts in between finds the block.
 	// A grant that has just expired needs none.
-	_, err = c.Grants.Kill(context.WithoutCancel(ctx), s.Grant, caller.User, reason)
+	_, err = c.Grants.Kill(context.WithoutCancel(ctx), s.Grant, caller, reason)
 	if err != nil && sallyport.CodeOf(err) != sallyport.CodeConflict {
 		return Session{}, err
 	}
@@ -92,14 +93,14 @@ func (c *Control) LockAdd(ctx context.Context, caller Caller, ask LockAsk) (sall
 		Type: "lock.add", Account: ask.Account, Target: ask.Target, Reason: ask.Reason,
 		Details: map[string]string{"for_user": ask.User},
 	}
-	if err := c.require(caller, sallyport.PermSessions, e); err != nil {
+	if err := c.require(ctx, caller, sallyport.PermSessions, e); err != nil {
 		return sallyport.Lock{}, err
 	}
-	l := sallyport.Lock{User: ask.User, Target: ask.Target, Account: ask.Account, Reason: ask.Reason, By: caller.User}
+	l := sallyport.Lock{User: ask.User, Target: ask.Target, Account: ask.Account, Reason: ask.Reason}
 	if ask.For > 0 {
 		l.EndsAt = c.now().Add(ask.For)
 	}
-	l, err := c.Grants.Lock(context.WithoutCancel(ctx), l)
+	l, err := c.Grants.Lock(context.WithoutCancel(ctx), caller, l)
 	if err != nil {
 		return sallyport.Lock{}, err
 	}
@@ -108,7 +109,7 @@ func (c *Control) LockAdd(ctx context.Context, caller Caller, ask LockAsk) (sall
 
 // Locks returns the locks that stand, oldest first.
 func (c *Control) Locks(ctx context.Context, caller Caller) ([]sallyport.Lock, error) {
-	if err := c.require(caller, sallyport.PermSessions, sallyport.Event{Type: "lock.list"}); err != nil {
+	if err := c.require(ctx, caller, sallyport.PermSessions, sallyport.Event{Type: "lock.list"}); err != nil {
 		return nil, err
 	}
 	all, err := c.Grants.Locks(ctx)
@@ -122,7 +123,7 @@ func (c *Control) Locks(ctx context.Context, caller Caller) ([]sallyport.Lock, e
 // LockRemove removes a lock and returns it.
 func (c *Control) LockRemove(ctx context.Context, caller Caller, prefix string) (sallyport.Lock, error) {
 	e := sallyport.Event{Type: "lock.remove", Details: map[string]string{"asked_for": prefix}}
-	if err := c.require(caller, sallyport.PermSessions, e); err != nil {
+	if err := c.require(ctx, caller, sallyport.PermSessions, e); err != nil {
 		return sallyport.Lock{}, err
 	}
 	all, err := c.Grants.Locks(ctx)
@@ -133,5 +134,29 @@ func (c *Control) LockRemove(ctx context.Context, caller Caller, prefix string) 
 	if err != nil {
 		return sallyport.Lock{}, err
 	}
-	return l, c.Grants.Unlock(ctx, l.ID, caller.User)
+	if own, err := c.binds(ctx, l, caller); err != nil {
+		return sallyport.Lock{}, err
+	} else if own {
+		return sallyport.Lock{}, c.refused(caller, e, sallyport.Errorf(sallyport.CodeDenied, "lock %s is on you", l.ID).
+			WithHint("somebody else has to remove it"))
+	}
+	return l, c.Grants.Unlock(ctx, l.ID, caller)
+}
+
+// binds reports whether the lock is on the caller.
+func (c *Control) binds(ctx context.Context, l sallyport.Lock, caller Caller) (bool, error) {
+	if caller.Admin {
+		return false, nil
+	}
+	if l.User == caller.User {
+		return true, nil
+	}
+	if l.Grant == "" {
+		return false, nil
+	}
+	r, err := c.Grants.Get(ctx, l.Grant)
+	if sallyport.CodeOf(err) == sallyport.CodeNotFound {
+		return false, nil
+	}
+	return r.User == caller.User, err
 }

@@ -187,9 +187,9 @@ func (s *Service) unlocked(ctx context.Context, user string, a sallyport.Access,
 	return covered(locks, user, a, grant, s.now())
 }
 
-// userUnlocked refuses a user who is locked everywhere: such an approver does
-// not approve either.
-func (s *Service) userUnlocked(ctx context.Context, user string) error {
+// UserUnlocked refuses a user who is locked everywhere: such an approver does
+// not approve either, and such a member of the SOC locks nobody.
+func (s *Service) UserUnlocked(ctx context.Context, user string) error {
 	return s.unlocked(ctx, user, sallyport.Access{}, "")
 }
 

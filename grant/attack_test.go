@@ -17,13 +17,13 @@ import (
 func TestNobodyApprovesTheirOwnRequest(t *testing.T) {
 	f := newFixture(t, 1)
 	r := f.ask(t, root, time.Hour)
-	_, err := f.Decide(t.Context(), r.ID, "alice", true, "")
+	_, err := f.Decide(t.Context(), r.ID, actor("alice"), true, "")
 	wantCode(t, err, sallyport.CodeDenied, "own request")
 	if !f.log.has("request.approve", "refused", "alice") {
 		t.Error("the attempt is not in the audit log")
 	}
 	for _, stranger := range []string{"mallory", "eve", "ghost", ""} {
-		_, err := f.Decide(t.Context(), r.ID, stranger, true, "")
+		_, err := f.Decide(t.Context(), r.ID, actor(stranger), true, "")
 		wantCode(t, err, sallyport.CodeDenied, "approver")
 	}
 	if _, _, err := f.Active(t.Context(), "alice", root); err == nil {
@@ -38,7 +38,7 @@ func TestOneApproverCountsOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if got, err := f.Decide(t.Context(), r.ID, "bob", true, ""); err != nil || got.State != sallyport.RequestPending {
+			if got, err := f.Decide(t.Context(), r.ID, actor("bob"), true, ""); err != nil || got.State != sallyport.RequestPending {
 				t.Errorf("%s, %v", got.State, err) // repeating is no error, and no second vote
 			}
 		})
@@ -59,12 +59,12 @@ func TestAnyDenialDenies(t *testing.T) {
 	f := newFixture(t, 2)
 	r := f.ask(t, root, time.Hour)
 	f.approve(t, r.ID, "carol")
-	if got, err := f.Decide(t.Context(), r.ID, "bob", false, "not now"); err != nil || got.State != sallyport.RequestDenied {
+	if got, err := f.Decide(t.Context(), r.ID, actor("bob"), false, "not now"); err != nil || got.State != sallyport.RequestDenied {
 		t.Fatalf("%s, %v", got.State, err)
 	}
-	_, err := f.Decide(t.Context(), r.ID, "bob", true, "")
+	_, err := f.Decide(t.Context(), r.ID, actor("bob"), true, "")
 	wantCode(t, err, sallyport.CodeConflict, "denied")
-	if got, err := f.Decide(t.Context(), r.ID, "bob", false, ""); err != nil || got.State != sallyport.RequestDenied {
+	if got, err := f.Decide(t.Context(), r.ID, actor("bob"), false, ""); err != nil || got.State != sallyport.RequestDenied {
 		t.Errorf("denying again: %s, %v", got.State, err)
 	}
 }
@@ -75,18 +75,18 @@ func TestNoApprovalAfterWithdrawalOrLapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, 1)
 		r := f.ask(t, root, time.Hour)
-		_, err := f.Cancel(t.Context(), r.ID, "mallory")
+		_, err := f.Cancel(t.Context(), r.ID, actor("mallory"), false)
 		wantCode(t, err, sallyport.CodeDenied, "not yours")
 		for range 2 {
-			if _, err := f.Cancel(t.Context(), r.ID, "alice"); err != nil {
+			if _, err := f.Cancel(t.Context(), r.ID, actor("alice"), false); err != nil {
 				t.Fatal(err)
 			}
 		}
-		_, err = f.Decide(t.Context(), r.ID, "bob", true, "")
+		_, err = f.Decide(t.Context(), r.ID, actor("bob"), true, "")
 		wantCode(t, err, sallyport.CodeConflict, "cancelled")
 		r = f.ask(t, root, time.Hour)
 		time.Sleep(DefaultLapse)
-		_, err = f.Decide(t.Context(), r.ID, "bob", true, "")
+		_, err = f.Decide(t.Context(), r.ID, actor("bob"), true, "")
 		wantCode(t, err, sallyport.CodeConflict, "lapsed")
 	})
 }
@@ -119,7 +119,7 @@ func TestAChangedRequestGrantsNothing(t *testing.T) {
 	r := f.ask(t, root, time.Hour)
 	f.approve(t, r.ID, "bob")
 	f.tamper(t, r.ID, func(r *sallyport.Request) { r.Access.Account = "deploy" })
-	_, err := f.Decide(t.Context(), r.ID, "carol", true, "")
+	_, err := f.Decide(t.Context(), r.ID, actor("carol"), true, "")
 	wantCode(t, err, sallyport.CodeDenied, "not the one that was approved")
 }
 
@@ -138,12 +138,12 @@ func TestAReasonCannotForgeTheScreen(t *testing.T) {
 	for _, reason := range []string{
 		"disk full\x1b[2K\rdeploy@web1 5m", "a\nb", "a\x00b", "right\u202eleft", "\xff\xfe", "\u009b2J",
 	} {
-		_, err := f.Create(t.Context(), Ask{User: "alice", Access: root, For: time.Hour, Reason: reason})
+		_, err := f.Create(t.Context(), Ask{By: actor("alice"), Access: root, For: time.Hour, Reason: reason})
 		wantCode(t, err, sallyport.CodeInvalid, "cannot be shown")
-		_, err = f.Create(t.Context(), Ask{User: "alice", Access: root, For: time.Hour, Reason: "why", Ticket: reason})
+		_, err = f.Create(t.Context(), Ask{By: actor("alice"), Access: root, For: time.Hour, Reason: "why", Ticket: reason})
 		wantCode(t, err, sallyport.CodeInvalid, "cannot be shown")
 	}
-	if _, err := f.Create(t.Context(), Ask{User: "alice", Access: root, For: time.Hour, Reason: "Überprüfung 磁盘 – 100 %"}); err != nil {
+	if _, err := f.Create(t.Context(), Ask{By: actor("alice"), Access: root, For: time.Hour, Reason: "Überprüfung 磁盘 – 100 %"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -158,28 +158,28 @@ func TestALiveSessionSeesEveryEnd(t *testing.T) {
 		by    string
 	}{
 		"revoked": {func(f *fixture, ctx context.Context, id string) error {
-			_, err := f.Revoke(ctx, id, "eve", "incident")
+			_, err := f.Revoke(ctx, id, actor("eve"), "incident")
 			return err
 		}, sallyport.CauseRevoked, "eve"},
 		"returned": {func(f *fixture, ctx context.Context, id string) error {
-			_, err := f.Return(ctx, id, "alice")
+			_, err := f.Return(ctx, id, actor("alice"))
 			return err
 		}, sallyport.CauseClosed, "alice"},
 		"killed": {func(f *fixture, ctx context.Context, id string) error {
-			_, err := f.Kill(ctx, id, "eve", "incident")
+			_, err := f.Kill(ctx, id, actor("eve"), "incident")
 			return err
 		}, sallyport.CauseKilled, "eve"},
 		"killed while locked": {func(f *fixture, ctx context.Context, id string) error {
-			_, err := f.Lock(ctx, sallyport.Lock{User: "alice", By: "eve", Reason: "incident"})
-			_, kerr := f.Kill(ctx, id, "eve", "incident")
+			_, err := f.Lock(ctx, actor("eve"), sallyport.Lock{User: "alice", Reason: "incident"})
+			_, kerr := f.Kill(ctx, id, actor("eve"), "incident")
 			return errors.Join(err, kerr)
 		}, sallyport.CauseKilled, "eve"},
 		"user locked": {func(f *fixture, ctx context.Context, id string) error {
-			_, err := f.Lock(ctx, sallyport.Lock{User: "alice", By: "eve", Reason: "incident"})
+			_, err := f.Lock(ctx, actor("eve"), sallyport.Lock{User: "alice", Reason: "incident"})
 			return err
 		}, sallyport.CauseLocked, "eve"},
 		"target locked by its alias": {func(f *fixture, ctx context.Context, id string) error {
-			_, err := f.Lock(ctx, sallyport.Lock{Target: "w", By: "eve", Reason: "incident"})
+			_, err := f.Lock(ctx, actor("eve"), sallyport.Lock{Target: "w", Reason: "incident"})
 			return err
 		}, sallyport.CauseLocked, "eve"},
 		"configuration changed": {func(f *fixture, ctx context.Context, id string) error {
@@ -231,7 +231,7 @@ func TestAGrantCoversItsOwnSessionOnly(t *testing.T) {
 		change(&s)
 		wantCause(t, f.Still(t.Context(), s), sallyport.CauseRevoked)
 	}
-	_, err := f.Return(t.Context(), r.ID, "bob")
+	_, err := f.Return(t.Context(), r.ID, actor("bob"))
 	wantCode(t, err, sallyport.CodeDenied, "not yours")
 }
 
@@ -242,11 +242,11 @@ func TestClockJumps(t *testing.T) {
 	now := time.Now()
 	f.Now = func() time.Time { return now }
 	r := f.approve(t, f.ask(t, root, time.Hour).ID, "bob")
-	if _, err := f.Kill(ctx, r.ID, "eve", "incident"); err != nil {
+	if _, err := f.Kill(ctx, r.ID, actor("eve"), "incident"); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(2 * time.Hour)
-	if _, err := f.Lock(ctx, sallyport.Lock{User: "mallory", By: "eve", Reason: "sweeps ended locks"}); err != nil {
+	if _, err := f.Lock(ctx, actor("eve"), sallyport.Lock{User: "mallory", Reason: "sweeps ended locks"}); err != nil {
 		t.Fatal(err)
 	}
 	now = now.Add(-90 * time.Minute)
@@ -261,30 +261,30 @@ func TestClockJumps(t *testing.T) {
 func TestTheLockedNeitherAskNorApprove(t *testing.T) {
 	f, ctx := newFixture(t, 1), t.Context()
 	r := f.ask(t, root, time.Hour)
-	l, err := f.Lock(ctx, sallyport.Lock{User: "bob", By: "eve", Reason: "key stolen"})
+	l, err := f.Lock(ctx, actor("eve"), sallyport.Lock{User: "bob", Reason: "key stolen"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Decide(ctx, r.ID, "bob", true, "")
+	_, err = f.Decide(ctx, r.ID, actor("bob"), true, "")
 	wantCode(t, err, sallyport.CodeDenied, "key stolen")
-	if err := f.Unlock(ctx, l.ID, "eve"); err != nil {
+	if err := f.Unlock(ctx, l.ID, actor("eve")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = f.Lock(ctx, sallyport.Lock{Account: "root", By: "eve", Reason: "freeze"}); err != nil {
+	if _, err = f.Lock(ctx, actor("eve"), sallyport.Lock{Account: "root", Reason: "freeze"}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Decide(ctx, r.ID, "bob", true, "")
+	_, err = f.Decide(ctx, r.ID, actor("bob"), true, "")
 	wantCode(t, err, sallyport.CodeDenied, "freeze")
-	_, err = f.Create(ctx, Ask{User: "alice", Access: root, For: time.Hour, Reason: "why"})
+	_, err = f.Create(ctx, Ask{By: actor("alice"), Access: root, For: time.Hour, Reason: "why"})
 	wantCode(t, err, sallyport.CodeDenied, "freeze")
 	for _, l := range []sallyport.Lock{
 		{By: "eve", Reason: "selects nothing"},
-		{User: "alise", By: "eve", Reason: "typing mistake"},
-		{Target: "wbe1", By: "eve", Reason: "typing mistake"},
-		{User: "alice", By: "eve"},
-		{Grant: r.ID, By: "eve", Reason: "no grant"},
+		{User: "alise", Reason: "typing mistake"},
+		{Target: "wbe1", Reason: "typing mistake"},
+		{User: "alice"},
+		{Grant: r.ID, Reason: "no grant"},
 	} {
-		if got, err := f.Lock(ctx, l); err == nil {
+		if got, err := f.Lock(ctx, actor("eve"), l); err == nil {
 			t.Errorf("a lock that never covers anything: %+v", got)
 		}
 	}
@@ -305,13 +305,16 @@ func TestNoGrantWithoutAnAuditRecord(t *testing.T) {
 	full := errors.New("no space left on device")
 	f.log.fail = full
 	for name, act := range map[string]func() error{
-		"approve": func() error { _, err := f.Decide(ctx, r.ID, "bob", true, ""); return err },
+		"approve": func() error { _, err := f.Decide(ctx, r.ID, actor("bob"), true, ""); return err },
 		"create": func() error {
-			_, err := f.Create(ctx, Ask{User: "alice", Access: auto, For: time.Hour, Reason: "x"})
+			_, err := f.Create(ctx, Ask{By: actor("alice"), Access: auto, For: time.Hour, Reason: "x"})
 			return err
 		},
-		"cancel": func() error { _, err := f.Cancel(ctx, r.ID, "alice"); return err },
-		"lock":   func() error { _, err := f.Lock(ctx, sallyport.Lock{User: "alice", By: "eve", Reason: "x"}); return err },
+		"cancel": func() error { _, err := f.Cancel(ctx, r.ID, actor("alice"), false); return err },
+		"lock": func() error {
+			_, err := f.Lock(ctx, actor("eve"), sallyport.Lock{User: "alice", Reason: "x"})
+			return err
+		},
 	} {
 		if err := act(); !errors.Is(err, full) || sallyport.CodeOf(err) != sallyport.CodeUnavail {
 			t.Errorf("%s: %v", name, err)
@@ -339,13 +342,13 @@ func TestAKillIsNotUndoneByAskingAgain(t *testing.T) {
 	if r.State != sallyport.RequestApproved {
 		t.Fatalf("the role does not approve by itself: %s", r.State)
 	}
-	lock, err := f.Kill(t.Context(), r.ID, "eve", "incident")
+	lock, err := f.Kill(t.Context(), r.ID, actor("eve"), "incident")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Create(t.Context(), Ask{User: "alice", Access: deploy, For: time.Hour, Reason: "again"})
+	_, err = f.Create(t.Context(), Ask{By: actor("alice"), Access: deploy, For: time.Hour, Reason: "again"})
 	wantCode(t, err, sallyport.CodeDenied, "killed: incident")
-	if err := f.Unlock(t.Context(), lock.ID, "eve"); err != nil {
+	if err := f.Unlock(t.Context(), lock.ID, actor("eve")); err != nil {
 		t.Fatal(err)
 	}
 	f.ask(t, deploy, time.Hour)
@@ -356,7 +359,7 @@ func TestAfterAKillAnotherMayBeAskedFor(t *testing.T) {
 	f := newFixture(t, 1)
 	r := f.ask(t, root, time.Hour)
 	f.approve(t, r.ID, "bob")
-	if _, err := f.Kill(t.Context(), r.ID, "eve", "incident"); err != nil {
+	if _, err := f.Kill(t.Context(), r.ID, actor("eve"), "incident"); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err := f.Active(t.Context(), "alice", root)
@@ -368,5 +371,75 @@ func TestAfterAKillAnotherMayBeAskedFor(t *testing.T) {
 	f.approve(t, again.ID, "bob")
 	if g, _, err := f.Active(t.Context(), "alice", root); err != nil || g.ID != again.ID {
 		t.Errorf("%+v, %v", g, err)
+	}
+}
+
+// Alice makes a second grant in time, to have one left when the SOC kills her
+// session under the first (G2).
+func TestAKillReachesASecondGrant(t *testing.T) {
+	f := newFixture(t, 1)
+	first, second := f.ask(t, auto, time.Hour), f.ask(t, auto, 30*time.Minute)
+	later, err := f.Create(t.Context(), Ask{By: actor("alice"), Access: auto, For: time.Hour, Start: time.Now().Add(2 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := f.ask(t, root, time.Hour)
+	f.approve(t, other.ID, "bob")
+	lock, err := f.Kill(t.Context(), first.ID, actor("eve"), "incident")
+	if err != nil || lock.Grant != first.ID {
+		t.Fatal(lock, err)
+	}
+	_, _, err = f.Active(t.Context(), "alice", auto)
+	wantCode(t, err, sallyport.CodeNoGrant, "killed")
+	for _, r := range []sallyport.Request{first, second, later} {
+		var ending *sallyport.Ending
+		if err := f.Still(t.Context(), session(r)); !errors.As(err, &ending) || ending.Cause != sallyport.CauseKilled {
+			t.Errorf("under %s: %v", r.ID, err)
+		}
+	}
+	if _, _, err := f.Active(t.Context(), "alice", root); err != nil {
+		t.Errorf("another access: %v", err)
+	}
+}
+
+// A script files requests without end, to fill the disk and slow everybody down.
+func TestRequestsOfADayAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, 1)
+		for range maxPerDay {
+			f.ask(t, auto, time.Hour)
+		}
+		_, err := f.Create(t.Context(), Ask{By: actor("alice"), Access: auto, For: time.Hour})
+		wantCode(t, err, sallyport.CodeUnavail, "within a day")
+		time.Sleep(24 * time.Hour)
+		f.ask(t, auto, time.Hour)
+	})
+}
+
+// failing is a store whose disk fills up after the decision was made.
+type failing struct{ RequestStore }
+
+func (s failing) Update(ctx context.Context, id string, f func(*sallyport.Request) (*sallyport.Request, error)) error {
+	err := s.RequestStore.Update(ctx, id, func(old *sallyport.Request) (*sallyport.Request, error) {
+		if _, err := f(old); err != nil {
+			return nil, err
+		}
+		return nil, errors.New("no space left on device")
+	})
+	return err
+}
+
+// The audit log announces an approval that then cannot be stored (O4): it must
+// not leave the reader with a grant that never was.
+func TestAnApprovalThatIsNotStoredIsTakenBackInTheLog(t *testing.T) {
+	f := newFixture(t, 1)
+	r := f.ask(t, root, time.Hour)
+	f.Store = failing{f.Store}
+	if _, err := f.Decide(t.Context(), r.ID, actor("bob"), true, ""); err == nil {
+		t.Fatal("no error")
+	}
+	last := f.log.events[len(f.log.events)-1]
+	if last.Type != "request.approve" || last.Outcome != "failed" || last.Request != r.ID || last.From == "" {
+		t.Errorf("the last event is %+v", last)
 	}
 }

@@ -12,14 +12,13 @@ import (
 
 // Ask is what somebody asks for.
 type Ask struct {
-	User   string
+	By     sallyport.Actor
 	Access sallyport.Access // the target by name or alias
 	For    time.Duration
 	Start  time.Time // zero: at approval
 	Reason string
 	Ticket string
 	Role   string // "": the first that fits, in configuration order
-	From   string // the client's address, for the audit log
 }
 
 // Create files a request. Under a role with automatic approval it comes back
@@ -28,21 +27,16 @@ func (s *Service) Create(ctx context.Context, ask Ask) (sallyport.Request, error
 	ask.Access = s.canonical(ask.Access)
 	ask.Reason, ask.Ticket = strings.TrimSpace(ask.Reason), strings.TrimSpace(ask.Ticket)
 	refusal := sallyport.Event{
-		Type: "request.create", User: ask.User, Account: ask.Access.Account, Target: ask.Access.Target,
-		Role: ask.Role, From: ask.From,
+		Type: "request.create", User: ask.By.User, From: ask.By.From, Account: ask.Access.Account, Target: ask.Access.Target,
+		Role: ask.Role,
 	}
 	now := s.now()
 	role, err := s.terms(ask, now)
 	if err != nil {
 		return sallyport.Request{}, s.refused(refusal, err)
 	}
-	if err := s.unlocked(ctx, ask.User, ask.Access, ""); err != nil {
+	if err := s.unlocked(ctx, ask.By.User, ask.Access, ""); err != nil {
 		return sallyport.Request{}, s.refused(refusal, err)
-	}
-	if role.Approval.Auto {
-		if err := s.notKilled(ctx, ask, now); err != nil {
-			return sallyport.Request{}, s.refused(refusal, err)
-		}
 	}
 	id, err := sallyport.NewID(s.Random)
 	if err != nil {
@@ -53,15 +47,15 @@ func (s *Service) Create(ctx context.Context, ask Ask) (sallyport.Request, error
 		lapse = DefaultLapse
 	}
 	r := sallyport.Request{
-		ID: id, User: ask.User, Access: ask.Access, Role: role.Name, For: ask.For, Start: utc(ask.Start),
+		ID: id, User: ask.By.User, Access: ask.Access, Role: role.Name, For: ask.For, Start: utc(ask.Start),
 		Reason: ask.Reason, Ticket: ask.Ticket, CreatedAt: utc(now), LapsesAt: utc(now.Add(lapse)),
 		State: sallyport.RequestPending,
 	}
 	if end := r.Start.Add(r.For); !r.Start.IsZero() && end.Before(r.LapsesAt) {
 		r.LapsesAt = end // an answer after the window helps nobody
 	}
-	e := event("request.create", r.User, r)
-	e.From, e.Reason = ask.From, r.Reason
+	e := event("request.create", ask.By, r)
+	e.Reason = r.Reason
 	e.Details = map[string]string{"for": r.For.String(), "digest": r.Digest()}
 	if r.Ticket != "" {
 		e.Details["ticket"] = r.Ticket
@@ -76,17 +70,19 @@ func (s *Service) Create(ctx context.Context, ask Ask) (sallyport.Request, error
 
 	s.creating.Lock()
 	defer s.creating.Unlock()
-	if err := s.noSecond(ctx, r, now); err != nil {
+	if role.Approval.Auto {
+		if err := s.notKilled(ctx, ask, now); err != nil {
+			return sallyport.Request{}, s.refused(refusal, err)
+		}
+	}
+	if err := s.room(ctx, r, now); err != nil {
 		return sallyport.Request{}, err
 	}
-	err = s.Store.Update(ctx, r.ID, func(old *sallyport.Request) (*sallyport.Request, error) {
+	err = put(ctx, s, s.Store, r.ID, func(old *sallyport.Request) (*sallyport.Request, sallyport.Event, error) {
 		if old != nil {
-			return nil, sallyport.Errorf(sallyport.CodeConflict, "the id %s is taken", r.ID).WithHint("try again")
+			return nil, e, sallyport.Errorf(sallyport.CodeConflict, "the id %s is taken", r.ID).WithHint("try again")
 		}
-		if err := s.record(e); err != nil {
-			return nil, err
-		}
-		return &r, nil
+		return &r, e, nil
 	})
 	if err != nil {
 		return sallyport.Request{}, err
@@ -102,14 +98,14 @@ func (s *Service) notKilled(ctx context.Context, ask Ask, now time.Time) error {
 		return err
 	}
 	for _, l := range locks {
-		if !l.Kill || !l.Covers(ask.User, ask.Access, l.Grant, now) {
+		if !l.Kill || !l.Covers(ask.By.User, ask.Access, l.Grant, now) {
 			continue
 		}
 		r, err := s.Store.Get(ctx, l.Grant)
 		if err != nil && sallyport.CodeOf(err) != sallyport.CodeNotFound {
 			return err
 		}
-		if err == nil && r.User == ask.User && r.Access == ask.Access {
+		if err == nil && r.User == ask.By.User && r.Access == ask.Access {
 			return sallyport.Errorf(sallyport.CodeDenied, "your session was killed: %s", l.Reason).
 				WithHint("ask the SOC to remove lock %s", l.ID)
 		}
@@ -120,7 +116,7 @@ func (s *Service) notKilled(ctx context.Context, ask Ask, now time.Time) error {
 // terms returns the role under which the ask is acceptable.
 func (s *Service) terms(ask Ask, now time.Time) (sallyport.Role, error) {
 	var none sallyport.Role
-	roles := s.Policy().Eligible(ask.User, ask.Access)
+	roles := s.Policy().Eligible(ask.By.User, ask.Access)
 	if len(roles) == 0 {
 		return none, notYours(ask.Access)
 	}
@@ -182,14 +178,23 @@ func fits(r sallyport.Role, ask Ask) error {
 	return nil
 }
 
-// noSecond refuses a second pending request by the same user for the same access.
-func (s *Service) noSecond(ctx context.Context, r sallyport.Request, now time.Time) error {
-	all, err := s.Store.List(ctx, r.User+"/"+r.Access.String()+"/")
+// room refuses a second pending request by the same user for the same access,
+// and more requests than a person, or a script that works, makes in a day.
+func (s *Service) room(ctx context.Context, r sallyport.Request, now time.Time) error {
+	all, err := s.Store.List(ctx, r.User+"/")
 	if err != nil {
 		return err
 	}
+	today := 0
 	for _, o := range all {
-		if o.StateAt(now) == sallyport.RequestPending {
+		if now.Sub(o.CreatedAt) < 24*time.Hour {
+			today++
+		}
+		if today >= maxPerDay {
+			return sallyport.Errorf(sallyport.CodeUnavail, "you have made %d requests within a day, which is the limit", today).
+				WithHint("ask for longer, and less often")
+		}
+		if o.Access == r.Access && o.StateAt(now) == sallyport.RequestPending {
 			return sallyport.Errorf(sallyport.CodeConflict, "your request %s for %s is still pending", o.ID, r.Access).
 				WithHint("request cancel %s withdraws it", o.ID)
 		}

@@ -12,7 +12,7 @@ import (
 // any denial denies; the last approval that the role asks for makes the grant.
 // Repeating one's own answer changes nothing and is no error. The answer is
 // bound to the digest of what was asked for.
-func (s *Service) Decide(ctx context.Context, id, by string, yes bool, reason string) (sallyport.Request, error) {
+func (s *Service) Decide(ctx context.Context, id string, by sallyport.Actor, yes bool, reason string) (sallyport.Request, error) {
 	reason = strings.TrimSpace(reason)
 	if err := checkText("reason", reason, maxReason); err != nil {
 		return sallyport.Request{}, err
@@ -21,8 +21,8 @@ func (s *Service) Decide(ctx context.Context, id, by string, yes bool, reason st
 	if yes {
 		typ = "request.approve"
 	}
-	refusal := sallyport.Event{Type: typ, User: by, Request: id}
-	if err := s.userUnlocked(ctx, by); err != nil {
+	refusal := sallyport.Event{Type: typ, User: by.User, From: by.From, Request: id}
+	if err := s.UserUnlocked(ctx, by.User); err != nil {
 		return sallyport.Request{}, s.refused(refusal, err)
 	}
 	if yes {
@@ -36,9 +36,9 @@ func (s *Service) Decide(ctx context.Context, id, by string, yes bool, reason st
 			}
 		}
 	}
-	r, err := s.update(ctx, id, func(r *sallyport.Request, now time.Time) error {
+	r, err := s.update(ctx, id, func(r *sallyport.Request, now time.Time) (sallyport.Event, error) {
 		refusal = event(typ, by, *r)
-		return s.decide(r, sallyport.Decision{By: by, Approve: yes, Reason: reason, At: utc(now)}, now)
+		return s.decide(r, by, sallyport.Decision{By: by.User, Approve: yes, Reason: reason, At: utc(now)}, now)
 	})
 	if err != nil {
 		return sallyport.Request{}, s.refused(refusal, err)
@@ -46,29 +46,30 @@ func (s *Service) Decide(ctx context.Context, id, by string, yes bool, reason st
 	return r, nil
 }
 
-func (s *Service) decide(r *sallyport.Request, d sallyport.Decision, now time.Time) error {
+func (s *Service) decide(r *sallyport.Request, by sallyport.Actor, d sallyport.Decision, now time.Time) (sallyport.Event, error) {
+	var none sallyport.Event
 	p, digest := s.Policy(), r.Digest()
 	for _, prior := range r.Decisions {
 		if prior.Digest != digest {
-			return changed(*r)
+			return none, changed(*r)
 		}
 		if prior.By == d.By && prior.Approve == d.Approve {
-			return errUnchanged
+			return none, errUnchanged
 		}
 	}
 	if state := r.StateAt(now); state != sallyport.RequestPending && d.By != r.User {
-		return sallyport.Errorf(sallyport.CodeConflict, "request %s is %s and waits for no answer", r.ID, state)
+		return none, sallyport.Errorf(sallyport.CodeConflict, "request %s is %s and waits for no answer", r.ID, state)
 	}
 	if err := p.MayDecide(d.By, *r); err != nil {
-		return err
+		return none, err
 	}
 	if d.Approve && !p.Allows(r.Role, r.User, r.Access) {
-		return sallyport.Errorf(sallyport.CodeConflict, "%s may no longer have %s under the role %s", r.User, r.Access, r.Role).
+		return none, sallyport.Errorf(sallyport.CodeConflict, "%s may no longer have %s under the role %s", r.User, r.Access, r.Role).
 			WithHint("the configuration has changed since the request")
 	}
 	role, _ := p.Role(r.Role)
 	if d.Approve && r.For > role.MaxDuration {
-		return sallyport.Errorf(sallyport.CodeConflict, "%s is longer than the role %s now allows",
+		return none, sallyport.Errorf(sallyport.CodeConflict, "%s is longer than the role %s now allows",
 			sallyport.FormatDuration(r.For), r.Role).WithHint("the configuration has changed since the request")
 	}
 	d.Stage, _, _, _ = p.Stage(*r)
@@ -83,13 +84,13 @@ func (s *Service) decide(r *sallyport.Request, d sallyport.Decision, now time.Ti
 	if !d.Approve {
 		typ = "request.deny"
 	}
-	e := event(typ, d.By, *r)
+	e := event(typ, by, *r)
 	e.Reason, e.Outcome = d.Reason, outcome
 	e.Details = map[string]string{"for_user": r.User, "digest": digest}
 	if r.Grant != nil {
 		e.Details["start"], e.Details["end"] = r.Grant.Start.Format(time.RFC3339), r.Grant.End.Format(time.RFC3339)
 	}
-	return s.record(e)
+	return e, nil
 }
 
 func changed(r sallyport.Request) error {
@@ -97,90 +98,87 @@ func changed(r sallyport.Request) error {
 		WithHint("ask again; tell the SOC: its record was changed")
 }
 
-// Cancel withdraws a pending request: the requester's own, anybody's for an
-// admin. Cancelling twice is no error.
-func (s *Service) Cancel(ctx context.Context, id, by string) (sallyport.Request, error) {
-	return s.change(ctx, "request.cancel", id, by, func(r *sallyport.Request, now time.Time) (*sallyport.Event, error) {
-		if by != r.User && !s.Policy().Can(by, sallyport.PermAdmin) {
-			return nil, sallyport.Errorf(sallyport.CodeDenied, "request %s is not yours to cancel", r.ID).
+// Cancel withdraws a pending request: the requester's own. With any, which the
+// caller checks, anybody's. Cancelling twice is no error.
+func (s *Service) Cancel(ctx context.Context, id string, by sallyport.Actor, any bool) (sallyport.Request, error) {
+	return s.change(ctx, "request.cancel", id, by, func(r *sallyport.Request, now time.Time) (string, error) {
+		if by.User != r.User && !any {
+			return "", sallyport.Errorf(sallyport.CodeDenied, "request %s is not yours to cancel", r.ID).
 				WithHint("an approver can deny it")
 		}
 		switch state := r.StateAt(now); state {
 		case sallyport.RequestCancelled:
-			return nil, errUnchanged
+			return "", errUnchanged
 		case sallyport.RequestPending:
 		case sallyport.RequestApproved:
-			return nil, sallyport.Errorf(sallyport.CodeConflict, "request %s is approved already", r.ID).
+			return "", sallyport.Errorf(sallyport.CodeConflict, "request %s is approved already", r.ID).
 				WithHint("grants return %s gives the grant back", r.ID)
 		default:
-			return nil, sallyport.Errorf(sallyport.CodeConflict, "request %s is %s already", r.ID, state)
+			return "", sallyport.Errorf(sallyport.CodeConflict, "request %s is %s already", r.ID, state)
 		}
 		r.State, r.DecidedAt = sallyport.RequestCancelled, utc(now)
-		return &sallyport.Event{}, nil
+		return "", nil
 	})
 }
 
 // Return gives a grant back before its end: by its holder only.
-func (s *Service) Return(ctx context.Context, id, by string) (sallyport.Request, error) {
-	return s.change(ctx, "grant.return", id, by, func(r *sallyport.Request, now time.Time) (*sallyport.Event, error) {
-		if by != r.User {
-			return nil, sallyport.Errorf(sallyport.CodeDenied, "grant %s is not yours to return", r.ID).
+func (s *Service) Return(ctx context.Context, id string, by sallyport.Actor) (sallyport.Request, error) {
+	return s.change(ctx, "grant.return", id, by, func(r *sallyport.Request, now time.Time) (string, error) {
+		if by.User != r.User {
+			return "", sallyport.Errorf(sallyport.CodeDenied, "grant %s is not yours to return", r.ID).
 				WithHint("grants revoke ends somebody else's")
 		}
-		return end(r, sallyport.GrantReturned, by, "", now)
+		return end(r, sallyport.GrantReturned, by.User, "", now)
 	})
 }
 
 // Revoke ends a grant before its end. The caller checks that by may.
-func (s *Service) Revoke(ctx context.Context, id, by, reason string) (sallyport.Request, error) {
+func (s *Service) Revoke(ctx context.Context, id string, by sallyport.Actor, reason string) (sallyport.Request, error) {
 	reason = strings.TrimSpace(reason)
-	if err := checkReason(reason); err != nil {
+	if err := CheckReason(reason); err != nil {
 		return sallyport.Request{}, err
 	}
-	return s.change(ctx, "grant.revoke", id, by, func(r *sallyport.Request, now time.Time) (*sallyport.Event, error) {
-		return end(r, sallyport.GrantRevoked, by, reason, now)
+	return s.change(ctx, "grant.revoke", id, by, func(r *sallyport.Request, now time.Time) (string, error) {
+		return end(r, sallyport.GrantRevoked, by.User, reason, now)
 	})
 }
 
-func checkReason(reason string) error {
-	if reason == "" {
+// CheckReason refuses what is no reason to tell a user.
+func CheckReason(reason string) error {
+	if strings.TrimSpace(reason) == "" {
 		return sallyport.Errorf(sallyport.CodeUsage, "the reason is missing").
 			WithHint("add --reason and why; the user will read it")
 	}
 	return checkText("reason", reason, maxReason)
 }
 
-func end(r *sallyport.Request, as sallyport.GrantState, by, reason string, now time.Time) (*sallyport.Event, error) {
+func end(r *sallyport.Request, as sallyport.GrantState, by, reason string, now time.Time) (string, error) {
 	if r.Grant == nil {
-		return nil, sallyport.Errorf(sallyport.CodeConflict, "request %s is %s and has no grant", r.ID, r.StateAt(now))
+		return "", sallyport.Errorf(sallyport.CodeConflict, "request %s is %s and has no grant", r.ID, r.StateAt(now))
 	}
 	switch state := r.Grant.StateAt(now); state {
 	case as:
-		return nil, errUnchanged
+		return "", errUnchanged
 	case sallyport.GrantActive, sallyport.GrantScheduled:
 	default:
-		return nil, sallyport.Errorf(sallyport.CodeConflict, "grant %s is %s already", r.ID, state)
+		return "", sallyport.Errorf(sallyport.CodeConflict, "grant %s is %s already", r.ID, state)
 	}
 	r.Grant.EndedAt, r.Grant.EndedAs, r.Grant.EndedBy, r.Grant.EndReason = utc(now), as, by, reason
-	return &sallyport.Event{Reason: reason}, nil
+	return reason, nil
 }
 
-// change runs f inside the update of a request and records what it did. f's
-// event may add a reason.
-func (s *Service) change(ctx context.Context, typ, id, by string,
-	f func(*sallyport.Request, time.Time) (*sallyport.Event, error),
+// change runs f inside the update of a request and records what it did, with
+// the reason that f returns.
+func (s *Service) change(ctx context.Context, typ, id string, by sallyport.Actor,
+	f func(*sallyport.Request, time.Time) (why string, err error),
 ) (sallyport.Request, error) {
-	refusal := sallyport.Event{Type: typ, User: by, Request: id}
-	r, err := s.update(ctx, id, func(r *sallyport.Request, now time.Time) error {
+	refusal := sallyport.Event{Type: typ, User: by.User, From: by.From, Request: id}
+	r, err := s.update(ctx, id, func(r *sallyport.Request, now time.Time) (sallyport.Event, error) {
 		refusal = event(typ, by, *r)
-		more, err := f(r, now)
-		if err != nil {
-			return err
-		}
+		why, err := f(r, now)
 		e := event(typ, by, *r)
-		e.Reason = more.Reason
-		e.Details = map[string]string{"for_user": r.User}
-		return s.record(e)
+		e.Reason, e.Details = why, map[string]string{"for_user": r.User}
+		return e, err
 	})
 	if err != nil {
 		return sallyport.Request{}, s.refused(refusal, err)

@@ -56,6 +56,7 @@ const (
 	maxReason   = 1024                // bytes
 	maxTicket   = 128                 // bytes
 	clockSlack  = time.Minute         // a start this far in the past still counts as now
+	maxPerDay   = 500                 // requests of one user
 )
 
 // Service is the state machine of requests and grants over a store. Its methods
@@ -85,38 +86,16 @@ func (s *Service) Get(ctx context.Context, id string) (sallyport.Request, error)
 	return s.seen(r), err
 }
 
-// Find returns the request whose id begins with prefix; an error says where
-// there is none or more than one.
-func (s *Service) Find(ctx context.Context, prefix string) (sallyport.Request, error) {
-	all, err := s.find(ctx, prefix)
-	if err != nil {
-		return sallyport.Request{}, err
-	}
-	if len(all) > 1 {
-		return sallyport.Request{}, sallyport.Errorf(sallyport.CodeUsage, "%q begins the id of %d requests", prefix, len(all)).
-			WithHint("give more of the id: %s or %s", all[0].ID, all[1].ID)
-	}
-	return all[0], nil
-}
-
-// find returns at least one request.
-func (s *Service) find(ctx context.Context, prefix string) ([]sallyport.Request, error) {
-	notFound := sallyport.Errorf(sallyport.CodeNotFound, "no request %.16q", prefix).
-		WithHint("request ls lists them")
+// Find returns the requests whose ids begin with prefix, which is not empty.
+func (s *Service) Find(ctx context.Context, prefix string) ([]sallyport.Request, error) {
 	if !sallyport.IsIDPrefix(prefix) {
-		return nil, notFound
+		return nil, nil
 	}
 	all, err := s.Store.Find(ctx, prefix)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, notFound
-	}
 	for i := range all {
 		all[i] = s.seen(all[i])
 	}
-	return all, nil
+	return all, err
 }
 
 // List returns the requests of a user, of everybody where user is "".
@@ -203,12 +182,38 @@ func (s *Service) Watch(ctx context.Context) <-chan struct{} {
 	return out
 }
 
-// update runs f on the stored request; f gets a copy to change.
-func (s *Service) update(ctx context.Context, id string, f func(r *sallyport.Request, now time.Time) error) (sallyport.Request, error) {
+// put changes one value of a store to what f makes of the old one. f's event is
+// in the audit log before the value is stored; where it then cannot be stored,
+// the log says that too.
+func put[T any](ctx context.Context, s *Service, store Store[T], id string, f func(old *T) (*T, sallyport.Event, error)) error {
+	var told *sallyport.Event
+	err := store.Update(ctx, id, func(old *T) (*T, error) {
+		v, e, err := f(old)
+		if err == nil {
+			err = s.record(e)
+		}
+		if err != nil {
+			return nil, err
+		}
+		told = &e
+		return v, nil
+	})
+	if err != nil && told != nil {
+		told.Outcome, told.Severity, told.Reason = "failed", sallyport.SeverityCritical, "it could not be stored: "+err.Error()
+		if rerr := s.record(*told); rerr != nil {
+			err = fmt.Errorf("%w (%w)", err, rerr)
+		}
+	}
+	return err
+}
+
+// update runs f on the stored request; f gets a copy to change, and says what
+// it did.
+func (s *Service) update(ctx context.Context, id string, f func(r *sallyport.Request, now time.Time) (sallyport.Event, error)) (sallyport.Request, error) {
 	var result sallyport.Request
-	err := s.Store.Update(ctx, id, func(old *sallyport.Request) (*sallyport.Request, error) {
+	err := put(ctx, s, s.Store, id, func(old *sallyport.Request) (*sallyport.Request, sallyport.Event, error) {
 		if old == nil {
-			return nil, sallyport.Errorf(sallyport.CodeNotFound, "no request %.16q", id).WithHint("request ls lists them")
+			return nil, sallyport.Event{}, sallyport.Errorf(sallyport.CodeNotFound, "no request %.16q", id).WithHint("request ls lists them")
 		}
 		r := *old
 		r.Decisions = append([]sallyport.Decision(nil), old.Decisions...)
@@ -216,12 +221,9 @@ func (s *Service) update(ctx context.Context, id string, f func(r *sallyport.Req
 			g := *old.Grant
 			r.Grant = &g
 		}
-		err := f(&r, s.now())
+		e, err := f(&r, s.now())
 		result = r
-		if err != nil {
-			return nil, err
-		}
-		return &r, nil
+		return &r, e, err
 	})
 	if err != nil && !errors.Is(err, errUnchanged) {
 		return sallyport.Request{}, err
@@ -256,9 +258,9 @@ func (s *Service) refused(e sallyport.Event, err error) error {
 	return err
 }
 
-func event(typ, by string, r sallyport.Request) sallyport.Event {
+func event(typ string, by sallyport.Actor, r sallyport.Request) sallyport.Event {
 	e := sallyport.Event{
-		Type: typ, User: by, Account: r.Access.Account, Target: r.Access.Target,
+		Type: typ, User: by.User, From: by.From, Account: r.Access.Account, Target: r.Access.Target,
 		Role: r.Role, Request: r.ID, Outcome: "ok",
 	}
 	if r.Grant != nil {

@@ -13,14 +13,14 @@ import (
 // clock that is set back finds it again.
 const keepEnded = 24 * time.Hour
 
-// Lock makes a lock stand: l names a user, target, account or grant, who made
-// it (By), why, and perhaps its end. What it names must exist. From the return
+// Lock makes a lock stand: l names a user, target, account or grant, why, and
+// perhaps its end. What it names must exist. From the return
 // on no new session starts under it, and Still ends the live ones. The caller
-// checks that By may.
-func (s *Service) Lock(ctx context.Context, l sallyport.Lock) (sallyport.Lock, error) {
+// checks that by may.
+func (s *Service) Lock(ctx context.Context, by sallyport.Actor, l sallyport.Lock) (sallyport.Lock, error) {
 	now := s.now()
 	l.Reason = strings.TrimSpace(l.Reason)
-	if err := checkReason(l.Reason); err != nil {
+	if err := CheckReason(l.Reason); err != nil {
 		return sallyport.Lock{}, err
 	}
 	if err := s.checkLock(ctx, &l, now); err != nil {
@@ -30,17 +30,21 @@ func (s *Service) Lock(ctx context.Context, l sallyport.Lock) (sallyport.Lock, e
 	if err != nil {
 		return sallyport.Lock{}, err
 	}
-	l.ID, l.CreatedAt, l.EndsAt = id, utc(now), utc(l.EndsAt)
-	err = s.Locked.Update(ctx, id, func(old *sallyport.Lock) (*sallyport.Lock, error) {
+	l.ID, l.By, l.CreatedAt, l.EndsAt = id, by.User, utc(now), utc(l.EndsAt)
+	err = put(ctx, s, s.Locked, id, func(old *sallyport.Lock) (*sallyport.Lock, sallyport.Event, error) {
+		e := lockEvent("lock.add", by, l)
 		if old != nil {
-			return nil, sallyport.Errorf(sallyport.CodeConflict, "the id %s is taken", id).WithHint("try again")
+			return nil, e, sallyport.Errorf(sallyport.CodeConflict, "the id %s is taken", id).WithHint("try again")
 		}
-		return &l, s.record(lockEvent("lock.add", l.By, l))
+		return &l, e, nil
 	})
 	if err != nil {
 		return sallyport.Lock{}, err
 	}
-	return l, s.sweep(ctx, now)
+	// The lock stands; that old ones could not be swept away is no reason to say
+	// otherwise, and the next one sweeps again.
+	_ = s.sweep(ctx, now)
+	return l, nil
 }
 
 // checkLock refuses a lock that would never cover anything: a lock with a typing
@@ -80,8 +84,12 @@ func (s *Service) checkLock(ctx context.Context, l *sallyport.Lock, now time.Tim
 }
 
 // Kill locks a grant for the rest of its life, so that its sessions end with
-// the cause killed and none can start again. Killing twice is no error.
-func (s *Service) Kill(ctx context.Context, grant, by, reason string) (sallyport.Lock, error) {
+// the cause killed and none can start again; with it every other grant that
+// its holder has for the same access, or a second one, made beforehand, would
+// undo the kill. Killing twice is no error. It returns the lock of the grant.
+func (s *Service) Kill(ctx context.Context, grant string, by sallyport.Actor, reason string) (sallyport.Lock, error) {
+	s.creating.Lock() // a request that is being approved automatically comes before, or finds the lock
+	defer s.creating.Unlock()
 	r, err := s.Store.Get(ctx, grant)
 	if err != nil {
 		return sallyport.Lock{}, err
@@ -89,26 +97,47 @@ func (s *Service) Kill(ctx context.Context, grant, by, reason string) (sallyport
 	if r.Grant == nil {
 		return sallyport.Lock{}, sallyport.Errorf(sallyport.CodeConflict, "request %s has no grant", grant)
 	}
+	lock, err := s.kill(ctx, r, by, reason)
+	if err != nil {
+		return sallyport.Lock{}, err
+	}
+	others, err := s.Store.List(ctx, r.User+"/"+r.Access.String()+"/")
+	if err != nil {
+		return lock, err
+	}
+	for _, o := range others {
+		if o.ID == r.ID || o.Grant == nil || !o.Grant.EndedAt.IsZero() || !o.Grant.End.After(s.now()) {
+			continue
+		}
+		if _, err := s.kill(ctx, o, by, reason); err != nil {
+			return lock, err
+		}
+	}
+	return lock, nil
+}
+
+// kill locks one grant.
+func (s *Service) kill(ctx context.Context, r sallyport.Request, by sallyport.Actor, reason string) (sallyport.Lock, error) {
 	locks, err := s.Locks(ctx)
 	if err != nil {
 		return sallyport.Lock{}, err
 	}
-	if i := slices.IndexFunc(locks, func(l sallyport.Lock) bool { return l.Kill && l.Grant == grant }); i >= 0 {
+	if i := slices.IndexFunc(locks, func(l sallyport.Lock) bool { return l.Kill && l.Grant == r.ID }); i >= 0 {
 		return locks[i], nil
 	}
 	if !r.Grant.End.After(s.now()) {
-		return sallyport.Lock{}, sallyport.Errorf(sallyport.CodeConflict, "grant %s has expired already", grant)
+		return sallyport.Lock{}, sallyport.Errorf(sallyport.CodeConflict, "grant %s has expired already", r.ID)
 	}
-	return s.Lock(ctx, sallyport.Lock{Grant: grant, By: by, Reason: reason, EndsAt: r.Grant.End, Kill: true})
+	return s.Lock(ctx, by, sallyport.Lock{Grant: r.ID, Reason: reason, EndsAt: r.Grant.End, Kill: true})
 }
 
 // Unlock removes a lock. The caller checks that by may.
-func (s *Service) Unlock(ctx context.Context, id, by string) error {
-	return s.Locked.Update(ctx, id, func(old *sallyport.Lock) (*sallyport.Lock, error) {
+func (s *Service) Unlock(ctx context.Context, id string, by sallyport.Actor) error {
+	return put(ctx, s, s.Locked, id, func(old *sallyport.Lock) (*sallyport.Lock, sallyport.Event, error) {
 		if old == nil {
-			return nil, sallyport.Errorf(sallyport.CodeNotFound, "no lock %.16q", id).WithHint("lock ls lists them")
+			return nil, sallyport.Event{}, sallyport.Errorf(sallyport.CodeNotFound, "no lock %.16q", id).WithHint("lock ls lists them")
 		}
-		return nil, s.record(lockEvent("lock.remove", by, *old))
+		return nil, lockEvent("lock.remove", by, *old), nil
 	})
 }
 
@@ -144,9 +173,9 @@ func (s *Service) sweep(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func lockEvent(typ, by string, l sallyport.Lock) sallyport.Event {
+func lockEvent(typ string, by sallyport.Actor, l sallyport.Lock) sallyport.Event {
 	e := sallyport.Event{
-		Type: typ, Severity: sallyport.SeverityWarning, User: by, Account: l.Account, Target: l.Target,
+		Type: typ, Severity: sallyport.SeverityWarning, User: by.User, From: by.From, Account: l.Account, Target: l.Target,
 		Grant: l.Grant, Outcome: "ok", Reason: l.Reason, Details: map[string]string{"lock": l.ID},
 	}
 	if l.User != "" {

@@ -35,7 +35,7 @@ func (m *machine) wait(t *rapid.T) {
 func (m *machine) decide(t *rapid.T) {
 	by := rapid.SampledFrom([]string{"alice", "bob", "carol", "eve", "ghost"}).Draw(t, "by")
 	yes := rapid.Bool().Draw(t, "yes")
-	_, err := m.f.Decide(context.Background(), m.id, by, yes, "")
+	_, err := m.f.Decide(context.Background(), m.id, actor(by), yes, "")
 	prior, decided := m.yes[by]
 	approver := by == "bob" || by == "carol"
 	switch {
@@ -60,7 +60,7 @@ func (m *machine) decide(t *rapid.T) {
 }
 
 func (m *machine) cancel(t *rapid.T) {
-	_, err := m.f.Cancel(context.Background(), m.id, "alice")
+	_, err := m.f.Cancel(context.Background(), m.id, actor("alice"), false)
 	ok := m.state == sallyport.RequestPending || m.state == sallyport.RequestCancelled
 	if ok != (err == nil) {
 		t.Fatalf("cancelling what is %s: %v", m.state, err)
@@ -75,7 +75,7 @@ func (m *machine) live() bool {
 }
 
 func (m *machine) revoke(t *rapid.T) {
-	r, err := m.f.Revoke(context.Background(), m.id, "eve", "why")
+	r, err := m.f.Revoke(context.Background(), m.id, actor("eve"), "why")
 	if m.live() {
 		m.ended = true
 	}
@@ -85,7 +85,7 @@ func (m *machine) revoke(t *rapid.T) {
 }
 
 func (m *machine) killIt(t *rapid.T) {
-	_, err := m.f.Kill(context.Background(), m.id, "eve", "why")
+	_, err := m.f.Kill(context.Background(), m.id, actor("eve"), "why")
 	running := m.state == sallyport.RequestApproved && m.now.Before(m.start.Add(time.Hour))
 	if running != (err == nil) {
 		t.Fatalf("killing: %v", err)
@@ -122,7 +122,7 @@ func TestApprovalStateMachine(t *testing.T) {
 		}
 		m.f.Now = func() time.Time { return m.now }
 		m.lapse = m.now.Add(DefaultLapse)
-		r, err := m.f.Create(context.Background(), Ask{User: "alice", Access: root, For: time.Hour, Reason: "why"})
+		r, err := m.f.Create(context.Background(), Ask{By: actor("alice"), Access: root, For: time.Hour, Reason: "why"})
 		if err != nil {
 			t.Fatal(err)
 		}
