@@ -46,6 +46,7 @@ type Channel struct {
 	raw          *track // nil until something is no text
 	enc          cast.Encoder
 	out, err, in stream
+	masked       bool // the last input was masked
 	closed       bool
 	closeErr     error
 }
@@ -103,6 +104,9 @@ func (s *Session) Channel(info ChannelInfo) (*Channel, error) {
 	}
 	if err := c.open(info); err != nil {
 		c.closed, c.closeErr = true, err
+		if c.cast != nil {
+			c.cast.done.Store(true)
+		}
 		return nil, s.fail(err)
 	}
 	return c, nil
@@ -139,12 +143,18 @@ func (c *Channel) Stderr(p []byte) error { return c.record(&c.err, p) }
 func (c *Channel) Input(p []byte) error { return c.record(&c.in, p) }
 
 // InputMasked records that n bytes were typed that the target did not show.
-// Neither they nor their number nor their digest are kept.
+// Neither they nor their number nor their digest are kept, and of the calls up
+// to the next Input only the first leaves a trace: the rhythm of typing gives a
+// password away too.
 func (c *Channel) InputMasked(n int) error {
 	if n <= 0 {
 		return nil
 	}
 	return c.append(func(b []byte, at time.Duration) ([]byte, error) {
+		if c.masked {
+			return b, nil
+		}
+		c.masked = true
 		b, err := c.flush(b, at, &c.in)
 		b = cast.Note{Op: cast.NoteMasked}.Append(b)
 		return c.enc.AppendEvent(b, at, cast.CodeInput, []byte("•")), err

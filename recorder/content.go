@@ -23,6 +23,9 @@ func (c *Channel) record(s *stream, p []byte) error {
 	if c.closed {
 		return errClosed
 	}
+	if s == &c.in {
+		c.masked = false
+	}
 	s.sum.write(p)
 	s.bytes += int64(len(p))
 	keep := p

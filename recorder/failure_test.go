@@ -111,25 +111,6 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// A seal that found no room is made by the next Recover. The cause found no room
-// either, so it says crash.
-func TestFullDiskAtSeal(t *testing.T) {
-	d := newDisk(1 << 20)
-	r := &recorder.Recorder{Dir: t.TempDir(), Create: d.create}
-	s := begin(t, r)
-	channel(t, s, recorder.ChannelInfo{Name: "0"})
-	d.room.Store(0)
-	if s.Seal(sallyport.Session{ID: "abcdefghijkl"}) == nil || s.SealDigest() != "" {
-		t.Fatal("sealed on a full disk")
-	}
-	d.room.Store(1 << 20)
-	got, err := r.Recover(context.Background())
-	must(t, err)
-	if len(got) != 1 || got[0].User != "alice" || got[0].Cause != sallyport.CauseCrash || !readSeal(t, s.Dir()).Truncated {
-		t.Fatalf("recovered %+v", got)
-	}
-}
-
 func TestFsyncError(t *testing.T) {
 	d := newDisk(1 << 20)
 	r := &recorder.Recorder{Dir: t.TempDir(), Create: d.create}
@@ -211,7 +192,7 @@ func TestStartRefuses(t *testing.T) {
 			if name == "no directory" {
 				return
 			}
-			if got, err := r.Recover(context.Background()); err != nil || len(got) != 0 {
+			if got, err := recovered(t, r); err != nil || len(got) != 0 {
 				t.Errorf("a refused session left %v, %v", got, err)
 			}
 		})

@@ -5,12 +5,13 @@
 package recorder
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,10 +25,6 @@ type File interface {
 	Sync() error
 }
 
-// SyncInterval is how often Run syncs; together with the sync itself what was
-// written reaches the disk within a second.
-const SyncInterval = 500 * time.Millisecond
-
 // Recorder starts recordings below Dir. Set the fields before the first use;
 // safe for concurrent use after.
 type Recorder struct {
@@ -38,8 +35,13 @@ type Recorder struct {
 	Create func(path string) (File, error) // nil: a new file of mode 0600
 	Free   func(dir string) (int64, error) // nil: what the file system says, in bytes
 
+	// Resealed is told of a seal that Run makes because Seal had failed, before
+	// it is in place; its error leaves the session without one until the next
+	// attempt. Nil: nobody is told.
+	Resealed func(s sallyport.Session, sealDigest string) error
+
 	mu   sync.Mutex
-	live map[string]*Session // by directory
+	live map[string]*Session // by directory; also those whose Seal has failed
 	bufs sync.Pool           // *[]byte: lines on their way to a file or a digest
 }
 
@@ -70,7 +72,7 @@ func (r *Recorder) free() (int64, error) {
 
 // Start makes the directory of s and writes its session.json. Without it there
 // is no session: an error says that nothing can be recorded now. The caller
-// calls Seal at the end.
+// calls Seal at the end, or Discard where nothing ever began.
 func (r *Recorder) Start(s sallyport.Session) (*Session, error) {
 	if !sallyport.ValidName(s.ID) {
 		return nil, sallyport.Errorf(sallyport.CodeInternal, "%q is no id of a session", s.ID)
@@ -119,7 +121,6 @@ func (r *Recorder) start(s sallyport.Session) (*Session, error) {
 		channels: map[string]*Channel{},
 		failed:   make(chan error, 1),
 	}
-	session.dirty.Store(true)
 	// Known before it exists, so that Recover never takes it for an orphan.
 	if !r.remember(session) {
 		return nil, os.ErrExist
@@ -128,12 +129,13 @@ func (r *Recorder) start(s sallyport.Session) (*Session, error) {
 		r.forget(session)
 		return nil, err
 	}
-	if _, err := session.writeJSON("session.json", s, false); err != nil {
+	if err := session.writeJSON(sessionName, s, false); err != nil {
 		r.forget(session)
 		// Leave no orphan behind that was never a session. What cannot be
 		// removed is closed by the next Recover.
 		return nil, errors.Join(err, removeEmpty(session.dir))
 	}
+	session.dirty.Store(true) // only now is there something to sync
 	return session, nil
 }
 
@@ -164,43 +166,20 @@ func (r *Recorder) forget(s *Session) {
 	r.mu.Unlock()
 }
 
+// sessions returns all that are live, in no order.
+func (r *Recorder) sessions() []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Values(r.live))
+}
+
 func (r *Recorder) isLive(dir string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.live[dir] != nil
 }
 
-// Run syncs what was written, every SyncInterval, until ctx is done, and once
-// more then. A sync that fails makes its session fail. Run it once.
-func (r *Recorder) Run(ctx context.Context) {
-	tick := time.NewTicker(SyncInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			r.sync()
-			return
-		case <-tick.C:
-			r.sync()
-		}
-	}
-}
-
-func (r *Recorder) sync() {
-	r.mu.Lock()
-	sessions := make([]*Session, 0, len(r.live))
-	for _, s := range r.live {
-		sessions = append(sessions, s)
-	}
-	r.mu.Unlock()
-	for _, s := range sessions {
-		if err := s.sync(); err != nil {
-			s.fail(err)
-		}
-	}
-}
-
-// syncDir makes the names in dir durable.
+// syncDir makes the names in dir durable, or the content of a file.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -2,7 +2,6 @@ package recorder_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -144,23 +143,38 @@ func TestStoredBeforeDelivered(t *testing.T) {
 }
 
 // The attack: what is typed at a password prompt is looked for in the recording.
-// Neither it, nor its length, nor its digest may be there.
+// Neither it, nor its length, nor its digest may be there; nor the rhythm of the
+// keys, which gives much of a password away (Song, Wagner, Tian: Timing analysis
+// of keystrokes, 2001).
 func TestMasked(t *testing.T) {
-	files := map[int]string{}
-	for _, n := range []int{1, 30} {
-		s := begin(t, &recorder.Recorder{Dir: t.TempDir(), Now: func() time.Time { return epoch }})
+	files := map[string]string{}
+	for name, keys := range map[string][]int{"one": {1}, "pasted": {30}, "typed": {1, 1, 0, 1, 2, 1}} {
+		now := epoch
+		s := begin(t, &recorder.Recorder{Dir: t.TempDir(), Now: func() time.Time { return now }})
 		c := channel(t, s, recorder.ChannelInfo{Name: "0", PTY: true})
-		must(t, c.Input([]byte("sudo -i\r")), c.InputMasked(n), c.Close())
+		must(t, c.Input([]byte("sudo -i\r")), c.Output([]byte("Password: ")))
+		for i, n := range keys {
+			now = epoch.Add(time.Second + time.Duration(i*i)*10*time.Millisecond)
+			must(t, c.InputMasked(n))
+		}
+		now = epoch.Add(5 * time.Second)
+		must(t, c.Output([]byte("# ")), c.Input([]byte("id\r")), c.InputMasked(3), c.Close())
 		b, err := os.ReadFile(filepath.Join(s.Dir(), "0.cast"))
 		must(t, err)
-		files[n] = string(b)
+		files[name] = string(b)
+		masked := 0
 		_, events := rebuild(t, s.Dir(), "0")
-		if last := events[len(events)-1]; !last.Masked || string(last.Data) != "•" {
-			t.Errorf("last event %+v", last)
+		for _, e := range events {
+			if e.Masked {
+				masked++
+			}
+		}
+		if last := events[len(events)-1]; !last.Masked || string(last.Data) != "•" || masked != 2 {
+			t.Errorf("%s: %d masked, last event %+v", name, masked, last)
 		}
 	}
-	if files[1] != files[30] {
-		t.Errorf("the recording tells how long the secret is:\n%s\n%s", files[1], files[30])
+	if files["one"] != files["pasted"] || files["one"] != files["typed"] {
+		t.Errorf("the recording tells how the secret was typed:\n%s\n%s\n%s", files["one"], files["pasted"], files["typed"])
 	}
 }
 
@@ -226,7 +240,7 @@ func TestFilesArePrivateAndSealed(t *testing.T) {
 	if _, err := s.Channel(recorder.ChannelInfo{Name: "1"}); err == nil {
 		t.Error("a sealed recording took a channel")
 	}
-	if got, err := r.Recover(context.Background()); err != nil || len(got) != 0 {
+	if got, err := recovered(t, r); err != nil || len(got) != 0 {
 		t.Errorf("a sealed session was recovered: %v, %v", got, err)
 	}
 }
@@ -248,5 +262,62 @@ func TestNamesStayInside(t *testing.T) {
 	}
 	if _, err := r.Start(sallyport.Session{ID: "abcdefghijkl", StartedAt: epoch}); err == nil {
 		t.Error("one id was taken twice")
+	}
+}
+
+// A session whose target could not be reached leaves nothing, not even after a
+// crash. Once something is recorded it is evidence and stays.
+func TestDiscard(t *testing.T) {
+	r := &recorder.Recorder{Dir: t.TempDir()}
+	s := begin(t, r)
+	must(t, s.Discard())
+	if _, err := os.Stat(s.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	if _, err := s.Channel(recorder.ChannelInfo{Name: "0"}); err == nil || s.Seal(sallyport.Session{}) == nil || s.Discard() == nil {
+		t.Error("a discarded recording took more")
+	}
+	if got, err := recovered(t, r); err != nil || len(got) != 0 {
+		t.Errorf("a discarded session was recovered: %v, %v", got, err)
+	}
+	again := begin(t, r) // the id is forgotten
+	must(t, channel(t, again, recorder.ChannelInfo{Name: "0"}).Output([]byte("evidence")))
+	if again.Discard() == nil {
+		t.Error("evidence was discarded")
+	}
+	must(t, again.Seal(sallyport.Session{ID: "abcdefghijkl"}))
+	if got, _ := rebuild(t, again.Dir(), "0"); got["out"] != "evidence" || again.Discard() == nil {
+		t.Errorf("kept %q", got)
+	}
+}
+
+// Attack (threats O5): an administrator's mistake, or another account of the
+// host, opens the recordings to everybody.
+func TestCheck(t *testing.T) {
+	open := t.TempDir()
+	file := filepath.Join(t.TempDir(), "file")
+	foreign := "/" // of root, unless we are
+	if os.Geteuid() == 0 {
+		foreign = t.TempDir()
+		must(t, os.Chown(foreign, 12345, -1))
+	}
+	must(t, os.WriteFile(file, nil, 0o600))
+	for mode, fine := range map[fs.FileMode]bool{0o700: true, 0o500: true, 0o750: false, 0o701: false, 0o777: false} {
+		must(t, os.Chmod(open, mode))
+		err := (&recorder.Recorder{Dir: open}).Check()
+		if fine != (err == nil) || !fine && sallyport.HintOf(err) != "run: chmod 700 "+open {
+			t.Errorf("mode %o: %v, hint %q", mode, err, sallyport.HintOf(err))
+		}
+	}
+	if err := (&recorder.Recorder{Dir: foreign}).Check(); err == nil || !strings.Contains(sallyport.HintOf(err), "chown") {
+		t.Errorf("of another: %v", err)
+	}
+	if err := (&recorder.Recorder{Dir: file}).Check(); err == nil {
+		t.Error("a file passes for a directory")
+	}
+	r := &recorder.Recorder{Dir: filepath.Join(t.TempDir(), "a/b")}
+	must(t, r.Check(), r.Check())
+	if info, err := os.Stat(r.Dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("made as %v, %v", info, err)
 	}
 }

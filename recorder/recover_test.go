@@ -3,6 +3,9 @@ package recorder_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +15,32 @@ import (
 	"sallyport"
 	"sallyport/recorder"
 )
+
+// recovered returns the sessions that Recover closes.
+func recovered(t testing.TB, r *recorder.Recorder) ([]sallyport.Session, error) {
+	t.Helper()
+	var all []sallyport.Session
+	err := r.Recover(context.Background(), func(s sallyport.Session, digest string) error {
+		if len(digest) != 64 {
+			t.Errorf("the digest of the seal is %q", digest)
+		}
+		all = append(all, s)
+		return nil
+	})
+	return all, err
+}
+
+func unmended(err error) []*recorder.UnmendedError {
+	var all []*recorder.UnmendedError
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range joined.Unwrap() {
+			if u, ok := errors.AsType[*recorder.UnmendedError](err); ok {
+				all = append(all, u)
+			}
+		}
+	}
+	return all
+}
 
 // A crash leaves any prefix of a cast. From each one Recover makes a recording
 // that reads to its end, has everything that stood on whole lines, and says
@@ -36,7 +65,7 @@ func TestRecoverAtEveryByte(t *testing.T) {
 			os.WriteFile(filepath.Join(dir, "0.raw"), raw, 0o600),
 			os.WriteFile(filepath.Join(dir, "0.cast"), whole[:n], 0o600))
 		r := &recorder.Recorder{Dir: root}
-		got, err := r.Recover(context.Background())
+		got, err := recovered(t, r)
 		must(t, err)
 		if len(got) != 1 || got[0].Cause != sallyport.CauseCrash || got[0].User != "alice" || got[0].EndedAt.IsZero() {
 			t.Fatalf("at %d: %+v", n, got)
@@ -63,7 +92,7 @@ func TestRecoverAtEveryByte(t *testing.T) {
 		if !readSeal(t, dir).Truncated {
 			t.Fatalf("at %d: not sealed as truncated", n)
 		}
-		if again, err := r.Recover(context.Background()); err != nil || len(again) != 0 {
+		if again, err := recovered(t, r); err != nil || len(again) != 0 {
 			t.Fatalf("at %d: closed twice: %v, %v", n, again, err)
 		}
 	}
@@ -81,8 +110,8 @@ func TestRecoverGoesOn(t *testing.T) {
 		os.WriteFile(filepath.Join(day, "bbbbbbbbbbbb", "session.json"), []byte(`{"id":`), 0o600),
 		os.MkdirAll(filepath.Join(r.Dir, "lost+found"), 0o700),
 	)
-	got, err := r.Recover(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "aaaaaaaaaaaa") {
+	got, err := recovered(t, r)
+	if u := unmended(err); len(u) != 1 || u[0].Session != "aaaaaaaaaaaa" || u[0].Dir != filepath.Join(day, "aaaaaaaaaaaa") || u[0].Err == nil {
 		t.Errorf("the broken one was not told: %v", err)
 	}
 	if len(got) != 1 || got[0].ID != "bbbbbbbbbbbb" || got[0].Cause != sallyport.CauseCrash || got[0].StartedAt.IsZero() {
@@ -94,10 +123,110 @@ func TestRecoverGoesOn(t *testing.T) {
 	}
 }
 
+// A gateway that dies again between the audit and the seal, or whose audit log
+// fails, must not lose the end of a session: it is told before the seal is in
+// place, and told again until the seal is.
+func TestRecoverTellsBeforeTheSeal(t *testing.T) {
+	s := begin(t, &recorder.Recorder{Dir: t.TempDir()})
+	channel(t, s, recorder.ChannelInfo{Name: "0"})
+	seal := filepath.Join(s.Dir(), recorder.SealName)
+	later := filepath.Join(filepath.Dir(s.Dir()), "zzzzzzzzzzzz")
+	must(t, os.Mkdir(later, 0o700))
+	r := &recorder.Recorder{Dir: filepath.Join(s.Dir(), "../../../..")}
+	down := errors.New("the audit log is down")
+	for range 2 {
+		told := 0
+		err := r.Recover(context.Background(), func(got sallyport.Session, _ string) error {
+			if _, err := os.Stat(seal); err == nil {
+				t.Error("sealed before it was told")
+			}
+			if told++; got.ID != "abcdefghijkl" || got.Cause != sallyport.CauseCrash {
+				t.Errorf("told %+v", got)
+			}
+			return down
+		})
+		if !errors.Is(err, down) || len(unmended(err)) != 0 || told != 1 {
+			t.Errorf("told %d times: %v", told, err)
+		}
+		if names, err := filepath.Glob(filepath.Join(s.Dir(), "*seal*")); err != nil || len(names) > 0 {
+			t.Errorf("left %q, %v", names, err)
+		}
+	}
+	digests := map[string]string{}
+	must(t, r.Recover(context.Background(), func(s sallyport.Session, digest string) error {
+		digests[s.ID] = digest
+		return nil
+	}))
+	b, err := os.ReadFile(seal)
+	must(t, err)
+	if sum := sha256.Sum256(b); digests["abcdefghijkl"] != hex.EncodeToString(sum[:]) || len(digests) != 2 {
+		t.Errorf("told %v", digests)
+	}
+	_, events := rebuild(t, s.Dir(), "0")
+	if len(events) != 1 {
+		t.Errorf("mended again and again: %+v", events)
+	}
+}
+
+// A second crash, after the torn line was moved and before the note about it, is
+// no way to a tail that nothing speaks of.
+func TestRecoverAfterACrashInRecover(t *testing.T) {
+	s := begin(t, &recorder.Recorder{Dir: t.TempDir()})
+	channel(t, s, recorder.ChannelInfo{Name: "0"})
+	must(t, os.WriteFile(filepath.Join(s.Dir(), "0.torn"), []byte("[0.1"), 0o600))
+	path := filepath.Join(s.Dir(), "0.cast")
+	for range 2 { // the second finds all done
+		got, err := recovered(t, &recorder.Recorder{Dir: filepath.Join(s.Dir(), "../../../..")})
+		must(t, err)
+		b, err := os.ReadFile(path)
+		must(t, err)
+		if n := bytes.Count(b, []byte(`{"op":"torn","len":4}`)); len(got) != 1 || n != 1 {
+			t.Errorf("%d sessions, %d notes: %s", len(got), n, b)
+		}
+		must(t, os.Remove(filepath.Join(s.Dir(), recorder.SealName)))
+	}
+}
+
+// The attack: a session was killed, and the crash of the gateway right after is
+// to hide by whom.
+func TestRecoverKeepsTheCause(t *testing.T) {
+	d := newDisk(1 << 20)
+	r := &recorder.Recorder{Dir: t.TempDir(), Create: d.create}
+	s := begin(t, r)
+	channel(t, s, recorder.ChannelInfo{Name: "0"})
+	must(t, os.Mkdir(filepath.Join(s.Dir(), "seal.json.tmp"), 0o700), os.WriteFile(filepath.Join(s.Dir(), "seal.json.tmp/x"), nil, 0o600))
+	end := sallyport.Session{ID: "abcdefghijkl", User: "alice", Cause: sallyport.CauseKilled, By: "eve", EndedAt: epoch.Add(time.Hour), Channels: 1}
+	if s.Seal(end) == nil {
+		t.Fatal("sealed over a directory")
+	}
+	must(t, os.RemoveAll(filepath.Join(s.Dir(), "seal.json.tmp")))
+	got, err := recovered(t, &recorder.Recorder{Dir: r.Dir})
+	must(t, err)
+	if len(got) != 1 || got[0].Cause != end.Cause || got[0].By != "eve" || got[0].Reason != "" || !got[0].EndedAt.After(epoch) {
+		t.Errorf("recovered %+v", got)
+	}
+	readSeal(t, s.Dir())
+}
+
+func TestRecoverStopsWithItsContext(t *testing.T) {
+	s := begin(t, &recorder.Recorder{Dir: t.TempDir()})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	err := (&recorder.Recorder{Dir: filepath.Join(s.Dir(), "../../../..")}).Recover(ctx, nil)
+	if !errors.Is(err, context.Canceled) || len(unmended(err)) != 0 {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRecoverWithoutDirectory(t *testing.T) {
 	r := &recorder.Recorder{Dir: filepath.Join(t.TempDir(), "none")}
-	if got, err := r.Recover(context.Background()); err != nil || got != nil {
+	if got, err := recovered(t, r); err != nil || got != nil {
 		t.Errorf("got %v, %v", got, err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	if _, err := recovered(t, &recorder.Recorder{Dir: file}); len(unmended(err)) != 1 {
+		t.Errorf("a file for a directory: %v", err)
 	}
 }
 
@@ -112,7 +241,7 @@ func TestRecoverAfterPowerFailure(t *testing.T) {
 	must(t, os.WriteFile(path, append(b, append(make([]byte, 4096), '\n')...), 0o600),
 		os.Truncate(filepath.Join(s.Dir(), "0.raw"), 2))
 	root := filepath.Dir(filepath.Dir(filepath.Dir(filepath.Dir(s.Dir()))))
-	got, err := (&recorder.Recorder{Dir: root}).Recover(context.Background())
+	got, err := recovered(t, &recorder.Recorder{Dir: root})
 	must(t, err)
 	streams, _ := rebuild(t, s.Dir(), "0")
 	if len(got) != 1 || streams["out"] != "text\x00\x01more" {

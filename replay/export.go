@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,8 +34,8 @@ type ExportOptions struct {
 // done and closes nothing.
 //
 // cast and raw are evidence: exact, and so as hostile to a terminal as the
-// target was; do not write them to one. v2 and txt are for watching and
-// reading: they went through [Filter]. In raw what was typed where the target
+// target was: do not write raw to one, nor what is decoded from cast. v2 and
+// txt are for watching and reading: their output went through [Filter]. In raw what was typed where the target
 // did not echo is missing.
 func Export(ctx context.Context, w io.Writer, r Recording, o ExportOptions) error {
 	channel, err := r.channel(o.Channel)
@@ -153,9 +154,8 @@ func writeV2(ctx context.Context, w *bufio.Writer, s *source) error {
 	if h.Term != "" {
 		env["TERM"] = h.Term // v3 keeps it elsewhere
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(headerV2{2, width, height, h.Timestamp, h.Command, h.Title, env})
+	line := lineWriter(w)
+	err := line(headerV2{2, width, height, h.Timestamp, h.Command, h.Title, env})
 	if err != nil {
 		return err
 	}
@@ -171,8 +171,27 @@ func writeV2(ctx context.Context, w *bufio.Writer, s *source) error {
 		if len(e.Data) == 0 {
 			return nil
 		}
-		return enc.Encode([]any{seconds(e.At), string(e.Code), string(e.Data)})
+		return line([]any{seconds(e.At), string(e.Code), string(e.Data)})
 	})
+}
+
+// lineWriter returns what writes a value as a line of JSON without a control
+// that acts: only output goes through [Filter], and a command or a label is as
+// hostile.
+func lineWriter(w io.Writer) func(v any) error {
+	var text bytes.Buffer
+	var safe []byte
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	return func(v any) error {
+		text.Reset()
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+		safe = cast.AppendSafe(safe[:0], text.Bytes())
+		_, err := w.Write(safe)
+		return err
+	}
 }
 
 // newlines turns LF into CR LF, for the output of what had no terminal.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -58,6 +59,34 @@ func TestExportV2(t *testing.T) {
 `
 	if got := export(t, r, ExportOptions{Format: FormatV2}); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// Attack (threats R6): the command, a label or what was typed holds controls of
+// one byte. An analyst looks at the exported file with less, whose terminal must
+// not act, and a player still gets the values as they were.
+func TestExportV2IsSafeToPrint(t *testing.T) {
+	const evil = "\u009d52;c;cm0=\u009c\u009b6n\x7f\x1b[c"
+	r := one(
+		t, cast.Header{Title: evil, Command: evil, Term: evil, Env: map[string]string{"LANG": evil}},
+		at{1, 'o', evil + "shown"}, at{2, 'i', evil}, at{3, 'm', evil}, at{4, 'r', evil},
+	)
+	got := export(t, r, ExportOptions{Format: FormatV2})
+	for _, c := range got {
+		if c != '\n' && (c < 0x20 || c >= 0x7f && c < 0xa0) {
+			t.Fatalf("%q is in %q", c, got)
+		}
+	}
+	d := json.NewDecoder(strings.NewReader(got))
+	var h headerV2
+	if err := d.Decode(&h); err != nil || h.Title != evil || h.Command != evil || h.Env["TERM"] != evil || h.Env["LANG"] != evil {
+		t.Errorf("the header became %+v, %v", h, err)
+	}
+	for _, want := range []string{"shown", evil, evil, evil} {
+		var e [3]any
+		if err := d.Decode(&e); err != nil || e[2] != want {
+			t.Errorf("got %q, %v; want %q", e, err, want)
+		}
 	}
 }
 
@@ -272,10 +301,7 @@ func TestRawIsExact(t *testing.T) {
 				rt.Fatal(err)
 			}
 		}
-		r, err := Library{Dir: dir}.Find(t.Context(), "a")
-		if err != nil {
-			rt.Fatal(err)
-		}
+		r := shelf{t, Library{Dir: dir}}.find("a")
 		for i, stream := range []string{cast.StreamOut, cast.StreamErr, cast.StreamIn} {
 			var out bytes.Buffer
 			if err := Export(t.Context(), &out, r, ExportOptions{Format: FormatRaw, Stream: stream}); err != nil {

@@ -177,7 +177,9 @@ func (f *Filter) inEscape(out []byte, c byte) []byte {
 	switch s := string(f.seq) + string(rune(c)); s {
 	case "7", "8", "D", "E", "H", "M", "=", ">", "#3", "#4", "#5", "#6", "#8":
 	case "c":
+		// RIS wipes the viewer's scrollback too, with all that was there before.
 		f.used |= touchedStyle
+		return append(out, "\x1b[!p\x1b[H\x1b[2J"...)
 	case "(0", "(A", "(B", "(1", "(2", ")0", ")A", ")B", ")1", ")2":
 		f.used |= touchedCharset
 	default:
@@ -217,7 +219,9 @@ func (f *Filter) sequence(out []byte, final byte) []byte {
 		ok = f.plain(params, final)
 	case "?":
 		switch final {
-		case 'J', 'K':
+		case 'J':
+			ok = erases(params)
+		case 'K':
 		case 'h', 'l':
 			params = f.modes(params)
 			ok = params != ""
@@ -252,6 +256,8 @@ func (f *Filter) plain(params string, final byte) bool {
 	case 'b':
 		n, err := strconv.Atoi(params)
 		return params == "" || err == nil && n <= maxRepeat
+	case 'J':
+		return erases(params)
 	case 'T': // with five parameters it tracks the mouse
 		return !strings.Contains(params, ";")
 	case 'r', 's':
@@ -260,12 +266,25 @@ func (f *Filter) plain(params string, final byte) bool {
 	case 'h', 'l':
 		f.used |= touchedModes
 		return params == "4" || params == "20" // IRM, LNM
-	case '@', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'P', 'S', 'X', 'Z',
+	case '@', 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'K', 'L', 'M', 'P', 'S', 'X', 'Z',
 		'`', 'a', 'd', 'e', 'f', 'g', 'u':
 		return true
 	}
 	return false
 }
+
+// erases reports whether ED only erases the screen: 3 wipes the scrollback of
+// the viewer, and some terminals know higher numbers.
+func erases(params string) bool {
+	for n := range strings.FieldsFuncSeq(params, isSeparator) {
+		if v, err := strconv.Atoi(n); err != nil || v > 2 {
+			return false
+		}
+	}
+	return true
+}
+
+func isSeparator(r rune) bool { return r == ';' || r == ':' }
 
 // modes keeps of DEC private modes those that only change what is shown. Modes
 // that make the terminal send (mouse, focus, paste) or change its keys are dropped.
@@ -303,7 +322,7 @@ func splitCSI(s string) (private, params, inter string, ok bool) {
 			return "", "", "", false
 		}
 	}
-	for n := range strings.FieldsFuncSeq(params, func(r rune) bool { return r == ';' || r == ':' }) {
+	for n := range strings.FieldsFuncSeq(params, isSeparator) {
 		if v, err := strconv.Atoi(n); err != nil || v > 32767 {
 			return "", "", "", false
 		}

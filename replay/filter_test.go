@@ -74,6 +74,12 @@ func TestFilterAttacks(t *testing.T) {
 		"8-bit controls":          "\x1b G",
 		"character set":           "\x1b%@",
 		"endless REP":             "\x1b[100000000b",
+		"scrollback wiped":        "\x1b[3J",
+		"scrollback wiped, 03":    "\x1b[003J",
+		"scrollback wiped, list":  "\x1b[2;3J",
+		"scrollback wiped, DEC":   "\x1b[?3J",
+		"scrollback wiped, C1":    "\u009b3J",
+		"screen pushed away":      "\x1b[22J",
 		"C1 CSI":                  "\u009b6n",
 		"controls inside":         "\x1b[\x006\x07n",
 		"restarted":               "\x1b[6\x1b[6n",
@@ -109,11 +115,11 @@ func TestFilterKeepsText(t *testing.T) {
 		"plain\r\ntext\twith\bbells\a\v\f",
 		"grüße, 世界 👩‍💻 e\u0301",
 		"\x1b[1;31mred\x1b[0m \x1b[38;2;1;2;3mrgb\x1b[m \x1b[4:3mcurly",
-		"\x1b[H\x1b[2J\x1b[3J\x1b[10;20H\x1b[K\x1b[5A\x1b[s\x1b[u\x1b7\x1b8",
+		"\x1b[H\x1b[2J\x1b[J\x1b[0J\x1b[1J\x1b[?2J\x1b[10;20H\x1b[K\x1b[5A\x1b[s\x1b[u\x1b7\x1b8",
 		"\x1b[?1049h\x1b[?25l\x1b[1;24r\x1b[?7l\x1b[?12;25h\x1b[?1049l",
 		"\x1b(0lqqk\x1b(B\x0e\x0f\x1b)0",
 		"\x1b[3L\x1b[2M\x1b[4P\x1b[5@\x1b[6X\x1b[2S\x1b[2T\x1b[10b",
-		"\x1b[!p\x1bc\x1b[2 q\x1b#8\x1bD\x1bE\x1bH\x1bM",
+		"\x1b[!p\x1b[2 q\x1b#8\x1bD\x1bE\x1bH\x1bM",
 	} {
 		var f Filter
 		if got := string(f.Write([]byte(s))); got != s {
@@ -131,6 +137,9 @@ func TestFilterRewrites(t *testing.T) {
 		{"\u009b31mred", "\x1b[31mred"},
 		{"\x1b[3\r\n1mred", "\r\n\x1b[31mred"},
 		{"\x1b[3é", "é"},
+		// RIS would wipe the scrollback and all settings of the viewer.
+		{"a\x1bcb", "a\x1b[!p\x1b[H\x1b[2Jb"},
+		{"\x1b[H\x1b[2J\x1b[3Jclear", "\x1b[H\x1b[2Jclear"},
 		{"bad \xff\xc3( bytes", "bad \ufffd\ufffd( bytes"},
 		{"\x1bP" + strings.Repeat("q", maxString) + "visible", "visible"},
 	} {
@@ -216,13 +225,14 @@ func FuzzFilter(f *testing.F) {
 var allowed = regexp.MustCompile("^(?:" + strings.Join([]string{
 	`[\x07-\x0f\x20-\x7e]`,
 	`[^\x00-\x{9f}]`,
-	`\x1b[78DEHMc]`,
+	`\x1b[78DEHM]`,
 	`\x1b#[34568]`,
 	`\x1b[()][0AB12]`,
-	`\x1b\[[0-9;:]*[@A-MPSXZ` + "`" + `adefgmrsub]`,
+	`\x1b\[[0-9;:]*[@A-IKLMPSXZ` + "`" + `adefgmrsub]`,
 	`\x1b\[[0-9:]*T`,
 	`\x1b\[(?:4|20)[hl]`,
-	`\x1b\[\?[0-9;:]*[JK]`,
+	`\x1b\[\?[0-9;:]*K`,
+	`\x1b\[\??(?:0*[0-2]?[;:])*0*[0-2]?J`,
 	`\x1b\[\?(?:(?:5|6|7|12|25|45|47|69|1047|1048|1049);?)+[hl]`,
 	`\x1b\[[0-9;:]*(?: [q@A]|!p)`,
 }, "|") + ")")

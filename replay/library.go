@@ -66,8 +66,24 @@ const (
 // is listed too and stops nothing; a Query that selects by user or place
 // cannot select it.
 func (l Library) List(ctx context.Context, q Query) ([]Recording, error) {
+	return l.read(ctx, "", q)
+}
+
+// Find returns the recordings whose session id begins with prefix, the oldest
+// first, and reads no others. Of what cannot begin an id there are none.
+func (l Library) Find(ctx context.Context, prefix string) ([]Recording, error) {
+	if !sallyport.IsIDPrefix(prefix) {
+		return nil, nil
+	}
+	return l.read(ctx, prefix, Query{})
+}
+
+func (l Library) read(ctx context.Context, prefix string, q Query) ([]Recording, error) {
 	var all []Recording
 	err := l.walk(ctx, func(dir string) error {
+		if !strings.HasPrefix(path.Base(dir), prefix) {
+			return nil
+		}
 		r, err := l.load(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // gone since, or not begun
@@ -84,51 +100,6 @@ func (l Library) List(ctx context.Context, q Query) ([]Recording, error) {
 		return a.Session.StartedAt.Compare(b.Session.StartedAt)
 	})
 	return all, err
-}
-
-// maxCandidates bounds how many ids an error names.
-const maxCandidates = 5
-
-// Find returns the recording whose session id begins with idPrefix. It fails
-// with CodeNotFound where there is none, and with CodeUsage where there are
-// several or where idPrefix cannot begin an id.
-func (l Library) Find(ctx context.Context, idPrefix string) (Recording, error) {
-	if !sallyport.IsIDPrefix(idPrefix) {
-		return Recording{}, sallyport.Errorf(sallyport.CodeUsage, "%q is no session id", clip(idPrefix, 40)).
-			WithHint("an id is up to %d characters, a-z and 2-7; see: recordings ls", sallyport.IDLength)
-	}
-	var found []string
-	err := l.walk(ctx, func(dir string) error {
-		if strings.HasPrefix(path.Base(dir), idPrefix) {
-			found = append(found, dir)
-		}
-		return nil
-	})
-	if err != nil {
-		return Recording{}, err
-	}
-	switch len(found) {
-	case 0:
-		return Recording{}, sallyport.Errorf(sallyport.CodeNotFound, "there is no recording %s", idPrefix).
-			WithHint("see: recordings ls")
-	case 1:
-		return l.load(found[0])
-	}
-	return Recording{}, ambiguous(idPrefix, found)
-}
-
-func ambiguous(prefix string, found []string) error {
-	ids := make([]string, len(found))
-	for i, dir := range found {
-		ids[i] = path.Base(dir)
-	}
-	slices.Sort(ids)
-	more := ""
-	if n := len(ids) - maxCandidates; n > 0 {
-		ids, more = ids[:maxCandidates], fmt.Sprintf(" and %d more", n)
-	}
-	return sallyport.Errorf(sallyport.CodeUsage, "%s is ambiguous: %s%s", prefix, strings.Join(ids, ", "), more).
-		WithHint("type more characters of the id")
 }
 
 // walk calls do with the path, below Dir, of every recording.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"sallyport"
@@ -303,36 +301,4 @@ func (p *player) write(b []byte) error {
 	}
 	_, err := p.opts.Out.Write(b)
 	return err
-}
-
-// ParsePosition reads a time in a recording as people type it: 12:30 (minutes
-// and seconds), 1:02:03, 90 (seconds), or a duration such as 1m30s.
-func ParsePosition(s string) (time.Duration, error) {
-	bad := func() (time.Duration, error) {
-		return 0, sallyport.Errorf(sallyport.CodeUsage, "%q is no time in a recording", clip(s, 40)).
-			WithHint("write for example 12:30, 1:02:03 or 90s")
-	}
-	if strings.Trim(s, "0123456789:.") != "" {
-		d, err := time.ParseDuration(s)
-		if err != nil || d < 0 {
-			return bad()
-		}
-		return d, nil
-	}
-	parts := strings.Split(s, ":")
-	if len(parts) > 3 {
-		return bad()
-	}
-	var total float64
-	for i, part := range parts {
-		v, err := strconv.ParseFloat(part, 64)
-		if err != nil || v < 0 || i < len(parts)-1 && v != math.Trunc(v) || i > 0 && v >= 60 {
-			return bad()
-		}
-		total = total*60 + v
-	}
-	if total > 366*24*3600 {
-		return bad()
-	}
-	return time.Duration(math.Round(total*1e3)) * time.Millisecond, nil
 }

@@ -163,19 +163,6 @@ func TestPlayRefuses(t *testing.T) {
 	}
 }
 
-func TestParsePosition(t *testing.T) {
-	for s, want := range map[string]time.Duration{
-		"12:30": 750 * time.Second, "1:02:03": 3723 * time.Second, "90": 90 * time.Second, "0:01.5": 1500 * time.Millisecond,
-		"1m30s": 90 * time.Second, "0": 0,
-		"": -1, "-1": -1, "1:60": -1, "1:2:3:4": -1, "x": -1, ":": -1, "1.5:00": -1, "NaN": -1, "-5s": -1, "99999999999": -1,
-	} {
-		got, err := ParsePosition(s)
-		if want < 0 && sallyport.CodeOf(err) != sallyport.CodeUsage || want >= 0 && (err != nil || got != want) {
-			t.Errorf("%q: got %v, %v; want %v", s, got, err, want)
-		}
-	}
-}
-
 func TestKeys(t *testing.T) {
 	for in, want := range map[string][]key{
 		" .hl+-q":        {keyPause, keyStep, keyBack, keyForward, keyFaster, keySlower, keyQuit},

@@ -132,7 +132,7 @@ func (l *lines) sequence(s string) error {
 	}
 	if s[0] != '[' {
 		switch s {
-		case "D", "E", "M", "c":
+		case "D", "E", "M":
 			return l.elsewhere()
 		}
 		return nil

@@ -76,7 +76,7 @@ func (h Header) Append(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("writing the header of a cast: %w", err)
 	}
-	return append(append(dst, b...), '\n'), nil
+	return append(AppendSafe(dst, b), '\n'), nil
 }
 
 func parseHeader(line []byte) (Header, error) {

@@ -200,6 +200,52 @@ func TestNothingForgesALine(t *testing.T) {
 	}
 }
 
+// The attack: the target prints controls of one byte, which do what ESC and a
+// letter do, or a user puts them into a command, so that an analyst's terminal
+// acts when the file is shown with cat or less. No control but the newline is in
+// a cast, and the values are the same.
+func TestNothingSteersTheTerminal(t *testing.T) {
+	evil := "\u009b6n\u009d52;c;cm0=\u009c\u0090$qm\u0080\u009f\x7f\x1b[c é§\u00a0"
+	ours, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := cast.Header{
+		Version: 3, Width: 80, Height: 24, Title: evil, Command: evil, Term: evil, Env: map[string]string{evil: evil}, Sallyport: ours,
+	}
+	var file bytes.Buffer
+	w, err := cast.NewWriter(&file, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Event(0, 'o', []byte(evil)), w.Event(0, 'm', []byte(evil)), w.Comment(evil)); err != nil {
+		t.Fatal(err)
+	}
+	note := cast.Note{Op: cast.NoteRaw, Stream: evil}
+	file.Write(note.Append(nil))
+	for _, r := range file.String() {
+		if r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0) {
+			t.Fatalf("%q is in %q", r, file.String())
+		}
+	}
+	r, err := cast.NewReader(bytes.NewReader(file.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var value string
+	if err := json.Unmarshal(r.Header.Sallyport, &value); err != nil || value != evil {
+		t.Errorf("our key became %q, %v", value, err)
+	}
+	h.Sallyport, r.Header.Sallyport = nil, nil
+	if diff := cmp.Diff(h, r.Header); diff != "" {
+		t.Error(diff)
+	}
+	got := lines(t, file.String())
+	if n, ok := cast.ParseNote(got[3].Comment); got[0].Data != evil || got[1].Data != evil || !ok || n != note {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // The attack: a recording is changed so that a raw note asks for a terabyte or
 // for bytes before the file.
 func TestEventsRefuseForgedNotes(t *testing.T) {
@@ -270,7 +316,7 @@ func FuzzReader(f *testing.F) {
 
 // The escaper looks at eight bytes at a time; one that looks at each agrees.
 func FuzzEscape(f *testing.F) {
-	for _, s := range []string{"", "plain text of some length", "\"\\\x7f\x00\x1f \x20~", "ä\x80é\xff\xf0\x9f", "1234567\n1234567\"", "\xc3\xbc\xe2\x80\x93abcdefgh\x1b[0m"} {
+	for _, s := range []string{"", "plain text of some length", "\"\\\x7f\x00\x1f \x20~", "ä\x80é\xff\xf0\x9f", "1234567\n1234567\"", "\xc3\xbc\xe2\x80\x93abcdefgh\x1b[0m", "\u009b6n § \u0080\u009f\u00a0abcdef\u009d52;c;?\u009c\xc2"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -285,7 +331,7 @@ func FuzzEscape(f *testing.F) {
 				want += `\r`
 			case r == '\t':
 				want += `\t`
-			case r < 0x20 || r == 0x7f:
+			case r < 0x20 || r >= 0x7f && r < 0xa0:
 				want += fmt.Sprintf(`\u%04x`, r)
 			default:
 				want += string(r)

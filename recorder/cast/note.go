@@ -56,7 +56,7 @@ func (n Note) Append(dst []byte) []byte {
 	if err != nil {
 		panic("cast: a note of plain fields does not marshal: " + err.Error())
 	}
-	dst = append(append(dst, "# "+notePrefix...), b...)
+	dst = AppendSafe(append(dst, "# "+notePrefix...), b)
 	return append(dst, '\n')
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strconv"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -32,14 +33,15 @@ func (e *Encoder) AppendEvent(dst []byte, at time.Duration, code byte, data []by
 // Skip tells the encoder that the cast already reaches to the time at.
 func (e *Encoder) Skip(at time.Duration) { e.last = max(e.last, at.Microseconds()) }
 
-// AppendComment appends a comment line. A control byte in text becomes a blank.
+// AppendComment appends a comment line. A control character in text becomes a
+// blank.
 func AppendComment(dst []byte, text string) []byte {
 	dst = append(dst, '#', ' ')
-	for _, c := range []byte(text) {
-		if c < 0x20 || c == 0x7f {
-			c = ' '
+	for _, r := range text {
+		if unicode.IsControl(r) {
+			r = ' '
 		}
-		dst = append(dst, c)
+		dst = utf8.AppendRune(dst, r)
 	}
 	return append(dst, '\n')
 }
@@ -79,7 +81,6 @@ func validPrefix(p []byte) int {
 
 // appendValid escapes p, which is UTF-8.
 func appendValid(dst, p []byte) []byte {
-	const hex = "0123456789abcdef"
 	for {
 		n := plain(p)
 		dst = append(dst, p[:n]...)
@@ -87,6 +88,13 @@ func appendValid(dst, p []byte) []byte {
 			return dst
 		}
 		switch c := p[n]; c {
+		case c1Lead:
+			n++
+			if isC1(p[n]) {
+				dst = appendControl(dst, p[n])
+			} else {
+				dst = append(dst, c, p[n])
+			}
 		case '"', '\\':
 			dst = append(dst, '\\', c)
 		case '\n':
@@ -96,13 +104,42 @@ func appendValid(dst, p []byte) []byte {
 		case '\t':
 			dst = append(dst, '\\', 't')
 		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			dst = appendControl(dst, c)
 		}
 		p = p[n+1:]
 	}
 }
 
-// plain returns how many bytes at the beginning of p need no escape. It looks
+// The C1 controls, U+0080 to U+009F, do in a terminal what ESC and a letter do.
+// In UTF-8 they are this byte and their own number.
+const c1Lead = 0xc2
+
+func isC1(second byte) bool { return second >= 0x80 && second < 0xa0 }
+
+func appendControl(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}
+
+// AppendSafe appends JSON text with those controls escaped that encoding/json
+// leaves as they are: DEL, and the C1 controls, which would steer the terminal
+// of whoever looks at the file. What the text means stays the same.
+func AppendSafe(dst, text []byte) []byte {
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == 0x7f:
+			dst = appendControl(dst, c)
+		case c == c1Lead && i+1 < len(text) && isC1(text[i+1]):
+			i++
+			dst = appendControl(dst, text[i])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// plain returns how many bytes at the beginning of p surely need no escape. It looks
 // at eight at a time.
 func plain(p []byte) int {
 	n := 0
@@ -112,7 +149,7 @@ func plain(p []byte) int {
 		}
 	}
 	for ; n < len(p); n++ {
-		if c := p[n]; c < 0x20 || c == '"' || c == '\\' || c == 0x7f {
+		if c := p[n]; c < 0x20 || c == '"' || c == '\\' || c == 0x7f || c == c1Lead {
 			break
 		}
 	}
@@ -120,12 +157,12 @@ func plain(p []byte) int {
 }
 
 // special returns a word whose lowest set bit is in the first byte of w that
-// needs an escape; 0 where none does. (x-1)&^x has the high bit of a byte where
+// may need an escape; 0 where none does. (x-1)&^x has the high bit of a byte where
 // the byte is zero; a borrow can set others, but only above that one.
 func special(w uint64) uint64 {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
-	quote, slash, del := w^ones*'"', w^ones*'\\', w^ones*0x7f
-	return ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del) & high
+	quote, slash, del, c1 := w^ones*'"', w^ones*'\\', w^ones*0x7f, w^ones*c1Lead
+	return ((w-ones*0x20)&^w | (quote-ones)&^quote | (slash-ones)&^slash | (del-ones)&^del | (c1-ones)&^c1) & high
 }
 
 // Tail returns how many bytes at the end of p may be the beginning of a
