@@ -3,6 +3,9 @@ package sallyport
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Code classes an error for machines. It decides the exit status.
@@ -46,6 +49,30 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 func (e *Error) Error() string { return e.Message }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Printable returns s with everything that is not printable escaped: control
+// bytes, which steer a terminal, and format characters, which reorder a line.
+func Printable(s string) string {
+	hidden := func(r rune) bool { return !unicode.IsPrint(r) }
+	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		case !hidden(r):
+			b.WriteRune(r)
+		default:
+			q := fmt.Sprintf("%+q", r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
 
 // CodeOf returns the code of err, CodeInternal where it has none, and "" for nil.
 func CodeOf(err error) Code {

@@ -1,6 +1,7 @@
 package sallyport
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -51,6 +52,13 @@ type Ending struct {
 	Cause  Cause
 	By     string // who did it, where a person did
 	Reason string // in that person's or the rule's words
+}
+
+// EndingOf returns the Ending in err's chain, if there is one.
+func EndingOf(err error) (*Ending, bool) {
+	var e *Ending
+	ok := errors.As(err, &e)
+	return e, ok
 }
 
 // Error tells the user why the session ended, in one line.

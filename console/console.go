@@ -89,7 +89,7 @@ func (a *app) complain(err error) {
 
 // say writes one line of the gateway's own to stderr.
 func (a *app) say(text string) {
-	_, _ = io.WriteString(a.io.Err, "sallyport: "+clean(text)+"\n")
+	_, _ = io.WriteString(a.io.Err, "sallyport: "+sallyport.Printable(text)+"\n")
 }
 
 func (a *app) root() *cobra.Command {

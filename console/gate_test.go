@@ -80,7 +80,7 @@ func (l *live) Recheck(ctx context.Context) error {
 	defer l.mu.Unlock()
 	var rest []sallyport.Session
 	for _, s := range l.all {
-		if ending, ok := grant.IsEnding(l.still(ctx, s)); ok {
+		if ending, ok := sallyport.EndingOf(l.still(ctx, s)); ok {
 			l.ended = append(l.ended, ending)
 			continue
 		}

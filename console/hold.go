@@ -126,7 +126,7 @@ func (a *app) outcome(r control.Request) error {
 				text += ": " + d.Reason
 			}
 		}
-		return sallyport.Errorf(sallyport.CodeDenied, "%s", clean(text))
+		return sallyport.Errorf(sallyport.CodeDenied, "%s", sallyport.Printable(text))
 	case sallyport.RequestLapsed:
 		return sallyport.Errorf(sallyport.CodeDenied, "nobody answered your request %s in time", r.ID).
 			WithHint("ask again and tell an approver")

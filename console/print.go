@@ -8,35 +8,11 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 
 	"sallyport"
 )
-
-// clean escapes everything that is not printable: control bytes, which steer a
-// terminal, and format characters, which reorder a line.
-func clean(s string) string {
-	if utf8.ValidString(s) && !strings.ContainsFunc(s, hidden) {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[0])
-		case !hidden(r):
-			b.WriteRune(r)
-		default:
-			q := fmt.Sprintf("%+q", r)
-			b.WriteString(q[1 : len(q)-1])
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
 
 func hidden(r rune) bool { return !unicode.IsPrint(r) }
 
@@ -76,7 +52,7 @@ func (a *app) table(head []string, rows [][]string) error {
 	all := append([][]string{head}, rows...)
 	for _, row := range all {
 		for i := range row {
-			row[i] = clean(row[i])
+			row[i] = sallyport.Printable(row[i])
 			width[i] = max(width[i], runewidth.StringWidth(row[i]))
 		}
 	}
@@ -113,7 +89,7 @@ func (a *app) fields(pairs ...string) error {
 	var b strings.Builder
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(&b, "%-*s  %s\n", width, pairs[i], clean(pairs[i+1]))
+			fmt.Fprintf(&b, "%-*s  %s\n", width, pairs[i], sallyport.Printable(pairs[i+1]))
 		}
 	}
 	_, err := io.WriteString(a.io.Out, b.String())
@@ -122,7 +98,7 @@ func (a *app) fields(pairs ...string) error {
 
 // line prints one line of text.
 func (a *app) line(format string, args ...any) error {
-	_, err := io.WriteString(a.io.Out, clean(fmt.Sprintf(format, args...))+"\n")
+	_, err := io.WriteString(a.io.Out, sallyport.Printable(fmt.Sprintf(format, args...))+"\n")
 	return err
 }
 

@@ -102,14 +102,14 @@ func TestCleanLeavesOnlyPrintable(t *testing.T) {
 		"größe 日本":        "größe 日本",
 		"\U000e0041 tags": `\U000e0041 tags`,
 	} {
-		if got := clean(in); got != want {
-			t.Errorf("clean(%q) = %q, want %q", in, got, want)
+		if got := sallyport.Printable(in); got != want {
+			t.Errorf("sallyport.Printable(%q) = %q, want %q", in, got, want)
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		s := string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes"))
-		if got := clean(s); strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Fatalf("clean(%q) = %q", s, got)
+		if got := sallyport.Printable(s); strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Fatalf("sallyport.Printable(%q) = %q", s, got)
 		}
 	})
 }

@@ -24,14 +24,6 @@ type Query struct {
 	Since, Until          time.Time
 }
 
-// ownUnless selects the caller's own sessions, or all with the permission.
-func (c *Control) ownUnless(caller Caller, p sallyport.Permission) replay.Query {
-	if c.can(caller, p) {
-		return replay.Query{}
-	}
-	return replay.Query{User: caller.User}
-}
-
 // Recordings returns the selected recordings, oldest first.
 func (c *Control) Recordings(ctx context.Context, caller Caller, q Query) ([]Recording, error) {
 	if err := c.require(ctx, caller, sallyport.PermRecordings, sallyport.Event{Type: "recording.list"}); err != nil {
@@ -87,7 +79,7 @@ func (c *Control) recording(ctx context.Context, caller Caller, typ, prefix stri
 	if err := c.require(ctx, caller, sallyport.PermRecordings, e); err != nil {
 		return replay.Recording{}, err
 	}
-	all, err := c.Library.List(ctx, replay.Query{})
+	all, err := c.Library.Find(ctx, prefix)
 	if err != nil {
 		return replay.Recording{}, err
 	}

@@ -29,12 +29,13 @@ func (c *Control) Sessions(_ context.Context, caller Caller) ([]Session, error) 
 // Session returns one session, live or ended.
 func (c *Control) Session(ctx context.Context, caller Caller, prefix string) (Session, error) {
 	all := c.live(caller)
-	recorded, err := c.Library.List(ctx, c.ownUnless(caller, sallyport.PermSessions))
+	recorded, err := c.Library.Find(ctx, prefix)
 	if err != nil {
 		return Session{}, err
 	}
+	every := c.can(caller, sallyport.PermSessions)
 	for _, r := range recorded {
-		if !slices.ContainsFunc(all, func(s sallyport.Session) bool { return s.ID == r.Session.ID }) {
+		if (every || r.Session.User == caller.User) && !slices.ContainsFunc(all, func(s sallyport.Session) bool { return s.ID == r.Session.ID }) {
 			all = append(all, r.Session)
 		}
 	}

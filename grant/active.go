@@ -3,7 +3,6 @@ package grant
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -208,12 +207,4 @@ func covered(locks []sallyport.Lock, user string, a sallyport.Access, grant stri
 		}
 	}
 	return nil
-}
-
-// IsEnding reports whether err, from Still, says that the session must end, and
-// why.
-func IsEnding(err error) (*sallyport.Ending, bool) {
-	var e *sallyport.Ending
-	ok := errors.As(err, &e)
-	return e, ok
 }

@@ -203,7 +203,7 @@ func TestALiveSessionSeesEveryEnd(t *testing.T) {
 			}
 			err := f.Still(ctx, session(r))
 			wantCause(t, err, tt.cause)
-			if e, ok := IsEnding(err); ok && e.By != tt.by {
+			if e, ok := sallyport.EndingOf(err); ok && e.By != tt.by {
 				t.Errorf("by %q, want %q", e.By, tt.by)
 			}
 			// Killed, and reconnected at once: no new session either.

@@ -134,7 +134,7 @@ func session(r sallyport.Request) sallyport.Session {
 
 func wantCause(t testing.TB, err error, cause sallyport.Cause) {
 	t.Helper()
-	if e, ok := IsEnding(err); !ok || e.Cause != cause {
+	if e, ok := sallyport.EndingOf(err); !ok || e.Cause != cause {
 		t.Errorf("Still = %v, want cause %s", err, cause)
 	}
 }
