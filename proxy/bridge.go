@@ -42,43 +42,56 @@ type bridge struct {
 	judge      *judge.Judge                     // nil where nothing is judged or masked
 	started    chan struct{}                    // closed when bytes may flow
 	gone       chan struct{}                    // closed when the target has closed the channel
+	passed     chan struct{}                    // closed when the client has all that the target sent
 	exited     atomic.Bool                      // the target said how the program ended
 	inputEnded atomic.Bool                      // the client has sent EOF
 	stopped    sync.Once                        // the program was told to end
 	starts     sync.Mutex                       // held while the start is asked of the target
 
 	pumps  sync.WaitGroup // output
-	saying sync.Mutex     // one message to the user at a time; guards eof
-	eof    bool           // nothing may be written to the client any more
+	typing sync.WaitGroup // input
+
+	// writing is held while something is written to the client, and its recording
+	// before: x/crypto's Channel.Write is not safe for concurrent use on one
+	// stream. It guards eof.
+	writing sync.Mutex
+	eof     bool // nothing may be written to the client any more
+
+	held bool // the user was held: the client has the answers to what it asked
 }
 
 // maxEnv bounds the variables of one channel, and the bytes of each.
 const maxEnv, maxEnvBytes = 64, 4096
 
 // open joins a new channel. A target that refuses the channel is passed on as
-// it said it: a multiplexing client falls back to a connection of its own.
-func (x *session) open(nc ssh.NewChannel) {
+// it said it: a multiplexing client falls back to a connection of its own. Where
+// the session has ended, open leaves the channel alone and returns why.
+func (x *session) open(nc ssh.NewChannel) error {
 	up, upReqs, err := x.target.OpenChannel("session", nil)
+	if x.ctx.Err() != nil {
+		return context.Cause(x.ctx)
+	}
 	if err != nil {
 		var oe *ssh.OpenChannelError
 		if !errors.As(err, &oe) {
 			oe = &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "the target is gone"}
 		}
 		_ = nc.Reject(oe.Reason, oe.Message)
-		return
+		return nil
 	}
 	ch, reqs, err := nc.Accept()
 	if err != nil {
 		up.Close()
-		return
+		return nil
 	}
 	b := x.newBridge(ch, ch, up)
 	if b == nil { // ended meanwhile; shut closes both connections
 		go ssh.DiscardRequests(reqs)
 		go ssh.DiscardRequests(upReqs)
-		return
+		return nil
 	}
 	b.run(nil, reqs, upReqs)
+	return nil
 }
 
 // resume joins a channel whose user was held: what was asked for meanwhile is
@@ -100,7 +113,7 @@ func (x *session) resume(ch ssh.Channel, in io.Reader, asked []*ssh.Request, req
 // newBridge makes the bridge one of the session's, which run must see to its
 // end. It returns nil when the session has ended: shut does not look for more.
 func (x *session) newBridge(ch ssh.Channel, in io.Reader, up ssh.Channel) *bridge {
-	b := &bridge{x: x, ch: ch, in: in, up: up, env: map[string]string{}, started: make(chan struct{}), gone: make(chan struct{})}
+	b := &bridge{x: x, ch: ch, in: in, up: up, env: map[string]string{}, started: make(chan struct{}), gone: make(chan struct{}), passed: make(chan struct{})}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ctx.Err() != nil {
@@ -117,20 +130,20 @@ func (x *session) newBridge(ch ssh.Channel, in io.Reader, up ssh.Channel) *bridg
 func (b *bridge) run(asked []*ssh.Request, reqs, upReqs <-chan *ssh.Request) {
 	defer b.x.wg.Done()
 	var target sync.WaitGroup
-	target.Go(func() {
-		defer b.x.srv.contain("channel", b.x.info.From, b.x.panicked)
-		b.fromTarget(upReqs)
-	})
+	target.Go(func() { b.x.guarded(func() { b.fromTarget(upReqs) }) })
+	b.held = true
 	for _, req := range asked {
 		req.WantReply = false // answered while the user was held
 		b.request(req)
 	}
+	b.held = false
 	for req := range reqs {
 		b.request(req)
 	}
 	b.stop()
 	b.up.Close()
 	target.Wait()
+	b.typing.Wait()
 	b.close()
 }
 
@@ -139,7 +152,10 @@ func (b *bridge) close() {
 	if b.judge != nil {
 		b.judge.Close()
 	}
-	if rec := b.rec.Load(); rec != nil {
+	b.writing.Lock()
+	rec := b.rec.Swap(nil) // a late notice is not recorded
+	b.writing.Unlock()
+	if rec != nil {
 		if err := rec.Close(); err != nil {
 			b.x.recordingFailed(err)
 		}
@@ -163,17 +179,21 @@ func (b *bridge) request(req *ssh.Request) {
 			b.refuse(req, "malformed or late")
 			return
 		}
-		b.pty.Store(&p)
-		b.pass(req)
+		if b.pass(req) { // else it is a command without one, and is treated so
+			b.pty.Store(&p)
+		}
 	case "env":
 		e, err := wire.ParseEnv(req.Payload)
-		if err != nil || b.begun || b.nenv >= maxEnv || len(e.Name)+len(e.Value) > maxEnvBytes || !envAllowed(e.Name, b.x.role.Env) {
+		if err != nil || b.begun || b.nenv >= maxEnv || len(e.Name)+len(e.Value) > maxEnvBytes || !envAllowed(e.Name, b.role().Env) {
 			// The value may be a secret; the name is not.
 			b.refuse(req, "variable not allowed: "+e.Name)
 			return
 		}
 		b.nenv++
 		b.env[e.Name] = e.Value
+		if !envAllowed(e.Name, nil) { // what a role adds may hold a secret
+			b.env[e.Name] = "(not recorded)"
+		}
 		b.pass(req)
 	case "shell", "exec", "subsystem":
 		if b.begun { // a second one on a channel is an attack on the judge (threat C4)
@@ -185,6 +205,7 @@ func (b *bridge) request(req *ssh.Request) {
 	case "window-change":
 		w, err := wire.ParseWindow(req.Payload)
 		if err != nil {
+			_ = req.Reply(false, nil)
 			return
 		}
 		b.resize(w)
@@ -203,15 +224,23 @@ func (b *bridge) request(req *ssh.Request) {
 	}
 }
 
+// role is the session's role in the present configuration: a reload may have
+// taken something away. A role that is gone permits nothing.
+func (b *bridge) role() sallyport.Role {
+	role, _ := b.x.srv.Policy().Role(b.x.role.Name)
+	return role
+}
+
 // pass sends a request to the target and its answer to the client. It reports
 // whether the target agreed.
 func (b *bridge) pass(req *ssh.Request) bool {
-	ok, err := b.up.SendRequest(req.Type, req.WantReply, req.Payload)
+	ask := req.WantReply || b.held
+	ok, err := b.up.SendRequest(req.Type, ask, req.Payload)
 	if err != nil {
 		ok = false
 	}
 	_ = req.Reply(ok, nil)
-	return err == nil && (ok || !req.WantReply)
+	return err == nil && (ok || !ask)
 }
 
 // refuse answers no and says so in the audit log.
@@ -253,7 +282,6 @@ func (b *bridge) mark(text string) {
 
 // input passes what the client types or sends.
 func (b *bridge) input() {
-	defer b.x.srv.contain("input", b.x.info.From, b.x.panicked)
 	err := pump(b.in, func(p []byte) error {
 		if b.x.ctx.Err() != nil {
 			return b.x.ctx.Err()
@@ -284,7 +312,6 @@ func (b *bridge) input() {
 // output passes what the target shows: to the recording, then to the client,
 // so that nothing is seen that is not stored (promise 3).
 func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
-	defer b.x.srv.contain("output", b.x.info.From, b.x.panicked)
 	_ = pump(from, func(p []byte) error {
 		if b.x.ctx.Err() != nil {
 			return b.x.ctx.Err()
@@ -292,6 +319,8 @@ func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
 		if b.judge != nil && !stderr {
 			p = b.judge.Output(p)
 		}
+		b.writing.Lock()
+		defer b.writing.Unlock()
 		if rec := b.rec.Load(); rec != nil {
 			write := rec.Output
 			if stderr {
@@ -312,7 +341,7 @@ func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
 func (b *bridge) fromTarget(reqs <-chan *ssh.Request) {
 	exit := make(chan *ssh.Request, 1)
 	var finish sync.WaitGroup
-	finish.Go(func() { b.finish(exit) })
+	finish.Go(func() { b.x.guarded(func() { b.finish(exit) }) })
 	for req := range reqs {
 		switch req.Type {
 		case "exit-status", "exit-signal":
@@ -330,6 +359,17 @@ func (b *bridge) fromTarget(reqs <-chan *ssh.Request) {
 	}
 	close(b.gone)
 	finish.Wait()
+	close(b.passed)
+	if !b.exited.Load() {
+		// Closed without a word of how the program ended: that may be a target
+		// that is gone, and then the session tells the client.
+		select {
+		case <-b.x.adrift:
+			<-b.x.ctx.Done()
+		case <-b.x.ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 	if b.x.ctx.Err() == nil {
 		b.ch.Close()
 	}

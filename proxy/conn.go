@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	gliderssh "github.com/gliderlabs/ssh"
 	"golang.org/x/crypto/ssh"
@@ -24,20 +25,21 @@ var errNoAudit = sallyport.Errorf(sallyport.CodeUnavail, "the audit log cannot b
 
 // conn is one client connection, from accept to close:
 //
-//	accept         enters the lobby
-//	hello          greets, and chooses what to offer
+//	accept         enters the lobby, greets, and chooses what to offer
 //	authenticated  leaves it; called during the handshake, once
 //	settle         reads identity and destination, at the first channel or request
 //	handle         runs for each channel: console, session, or refusal
 //	Close          by whoever notices first that it is over
 type conn struct {
 	*helloConn
-	srv   *Server
-	guest *guest
-	from  string
-	tries atomic.Int32  // refused authentication attempts
-	user  string        // set by admit, guarded by srv.mu
-	notes *rate.Limiter // of refusals in the audit log
+	srv     *Server
+	guest   *guest
+	from    string
+	ciphers []string      // to offer
+	tries   atomic.Int32  // refused authentication attempts
+	proved  auth.Identity // set by admit, guarded by srv.mu
+	notes   *rate.Limiter // of what the client can make the audit log hold
+	opening atomic.Int32  // channels that are being answered, refused ones too
 
 	settled  sync.Once
 	ssh      *ssh.ServerConn
@@ -70,6 +72,9 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 	s.mu.Unlock()
 	s.lobby.enter(c.guest)
 	ctx.SetValue(connKey{}, c)
+	// Here and not in config, which gliderlabs calls with a lock held that
+	// everybody needs: who is silent must hold up nobody.
+	c.ciphers = c.hello()
 	return c
 }
 
@@ -92,13 +97,13 @@ func (c *conn) admit(meta ssh.ConnMetadata, p *ssh.Permissions) error {
 	s.mu.Lock()
 	n := 0
 	for o := range s.conns {
-		if o.user == id.User {
+		if o.proved.User == id.User {
 			n++
 		}
 	}
 	full := n >= s.Limits.connections()
 	if !full {
-		c.user = id.User
+		c.proved = id
 	}
 	s.mu.Unlock()
 	e := sallyport.Event{
@@ -146,6 +151,28 @@ func (c *conn) Close() error {
 	return err
 }
 
+// patient is how long a client may take to hang up by itself.
+const patient = time.Second
+
+// hangUp ends a connection with nothing left to do on it. The client, whose last
+// channel was closed, hangs up by itself; where it does not, its side is closed
+// first: a connection that is cut while it still writes would make ssh exit with
+// 255 and hide the reason.
+func (c *conn) hangUp() {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return
+	}
+	time.AfterFunc(patient, func() {
+		if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+			_ = w.CloseWrite()
+		}
+	})
+	time.AfterFunc(2*patient, func() { c.Close() })
+}
+
 // settle reads who is there and where they want to go, from what the verified
 // attempt says and nothing else: the name may have been another one in the
 // attempts before (threat A2).
@@ -188,10 +215,25 @@ func (c *conn) event(typ string) sallyport.Event {
 	}
 }
 
+// answering counts a channel that is being answered. Each has a goroutine, which
+// a client that reads nothing can hold: one that opens more than it may ever
+// have is cut off. False: it was.
+func (c *conn) answering() bool {
+	if int(c.opening.Add(1)) <= 2*c.srv.Limits.Channels+16 {
+		return true
+	}
+	c.Close()
+	return false
+}
+
 // handleChannel is gliderlabs' handler for session channels.
 func handleChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
 	c := ctx.Value(connKey{}).(*conn)
 	defer c.srv.contain("channel", c.from, func() { c.Close() })
+	defer c.opening.Add(-1)
+	if !c.answering() {
+		return
+	}
 	c.settle(sc)
 	if err := c.openChannel(); err != nil {
 		e := c.event("channel.refuse")
@@ -209,6 +251,10 @@ func handleChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, c
 func refuseChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
 	c := ctx.Value(connKey{}).(*conn)
 	defer c.srv.contain("channel", c.from, func() { c.Close() })
+	defer c.opening.Add(-1)
+	if !c.answering() {
+		return
+	}
 	c.settle(sc)
 	e := c.event("channel.refuse")
 	e.Reason = "channel type not allowed"
@@ -220,6 +266,7 @@ func refuseChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, c
 // handleRequest answers the requests that belong to no channel.
 func handleRequest(ctx gliderssh.Context, _ *gliderssh.Server, req *ssh.Request) (bool, []byte) {
 	c := ctx.Value(connKey{}).(*conn)
+	defer c.srv.contain("request", c.from, func() { c.Close() })
 	switch req.Type {
 	case "no-more-sessions@openssh.com":
 		c.mu.Lock()
@@ -247,11 +294,16 @@ func (c *conn) note(e sallyport.Event) {
 	}
 }
 
-// refuse writes that a request of the client's was refused. A client that keeps
-// on asking cannot fill the disk: past the limit its refusals are counted, and
-// the count goes into the next entry.
+// refuse writes that a request of the client's was refused.
 func (c *conn) refuse(e sallyport.Event) {
 	e.Outcome = "refused"
+	c.sparingly(e)
+}
+
+// sparingly writes an event that a client can cause at will. One that keeps on
+// cannot fill the disk: past the limit its events are counted, and the count
+// goes into the next entry.
+func (c *conn) sparingly(e sallyport.Event) {
 	c.mu.Lock()
 	if !c.notes.Allow() {
 		c.unlogged++
@@ -297,15 +349,16 @@ func (c *conn) handle(ctx context.Context, nc ssh.NewChannel) {
 	refusal := c.refusal
 	if refusal == nil && !c.srv.Keys().Holds(c.identity) {
 		// The configuration has changed since this connection was opened.
-		refusal = sallyport.Errorf(sallyport.CodeDenied, "your key is no longer known to this gateway")
+		refusal = unknownKey()
 	}
 	if refusal == nil && !c.login.Console() {
 		x, err := c.enter(ctx)
 		if err == nil {
-			x.open(nc)
-			return
+			err = x.open(nc)
 		}
-		c.hearOut(ctx, nc, err)
+		if err != nil {
+			c.hearOut(ctx, nc, err)
+		}
 		return
 	}
 	if refusal != nil {
@@ -314,6 +367,10 @@ func (c *conn) handle(ctx context.Context, nc ssh.NewChannel) {
 		c.refuse(e)
 	}
 	c.hearOut(ctx, nc, refusal)
+}
+
+func unknownKey() error {
+	return sallyport.Errorf(sallyport.CodeDenied, "your key is no longer known to this gateway")
 }
 
 // enter returns the connection's session and begins it if there is none. The
@@ -339,7 +396,7 @@ func (c *conn) enter(ctx context.Context) (*session, error) {
 	c.session = x
 	closed := c.closed
 	c.mu.Unlock()
-	go x.run()
+	go x.live()
 	if closed {
 		x.end(&sallyport.Ending{Cause: sallyport.CauseClientLost})
 		return nil, context.Cause(x.ctx)

@@ -13,12 +13,13 @@ import (
 // recording. It may block as long as the client reads nothing, until the
 // connection is closed.
 func (b *bridge) say(text string) {
-	b.saying.Lock()
-	defer b.saying.Unlock()
+	text = sallyport.Printable(text)
+	b.mark(text)
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	if b.eof {
 		return
 	}
-	b.mark(text)
 	pty := b.pty.Load() != nil
 	line, to := "sallyport: "+text+"\n", io.Writer(b.ch.Stderr())
 	if pty {
@@ -42,17 +43,25 @@ func (b *bridge) say(text string) {
 func (b *bridge) cut(ending *sallyport.Ending) {
 	var both sync.WaitGroup
 	both.Go(func() {
-		switch ending.Cause {
-		case sallyport.CauseClosed, sallyport.CauseClientLost:
-			return
-		}
-		b.say(ending.Error())
-		_, _ = b.ch.SendRequest("exit-status", false, wire.ExitStatus(uint32(exitStatus(ending))))
-		b.closeWrite()
-		b.ch.Close()
+		b.x.guarded(func() {
+			switch ending.Cause {
+			case sallyport.CauseClosed, sallyport.CauseClientLost:
+				return
+			}
+			b.goodbye(ending.Error(), exitStatus(ending))
+		})
 	})
 	both.Go(b.stop)
 	both.Wait()
+}
+
+// goodbye tells the user why the channel ends, and ends it. It may block as long
+// as the client reads nothing, so never where its requests are answered.
+func (b *bridge) goodbye(text string, status int) {
+	b.say(text)
+	_, _ = b.ch.SendRequest("exit-status", false, wire.ExitStatus(uint32(status)))
+	b.closeWrite()
+	b.ch.Close()
 }
 
 // stop tells a program that runs without a terminal to end, before its channel
@@ -91,8 +100,8 @@ func (b *bridge) hasStarted() bool {
 
 // closeWrite ends the output to the client.
 func (b *bridge) closeWrite() {
-	b.saying.Lock()
-	defer b.saying.Unlock()
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	if !b.eof {
 		b.eof = true
 		_ = b.ch.CloseWrite()

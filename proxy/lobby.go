@@ -22,6 +22,7 @@ type lobby struct {
 	mu      sync.Mutex
 	waiting map[netip.Prefix][]*guest // oldest first
 	count   int
+	came    uint64
 	dropped int // closed by the lobby since the last call of turnedAway
 }
 
@@ -30,7 +31,8 @@ type guest struct {
 	net.Conn
 	from   netip.Prefix
 	expiry *time.Timer
-	out    bool // no longer in the lobby
+	nth    uint64 // of all that came in
+	out    bool   // no longer in the lobby
 }
 
 func newGuest(c net.Conn) *guest { return &guest{Conn: c, from: prefixOf(c.RemoteAddr())} }
@@ -55,6 +57,8 @@ func (l *lobby) enter(g *guest) {
 	}
 	l.waiting[g.from] = append(l.waiting[g.from], g)
 	l.count++
+	l.came++
+	g.nth = l.came
 	g.expiry = time.AfterFunc(l.grace, func() {
 		if l.leave(g) {
 			g.Close()
@@ -105,13 +109,14 @@ func (l *lobby) evict(from netip.Prefix) {
 	go g.Close()
 }
 
-// heaviest returns the address with the most connections; of several the one
-// whose oldest connection cannot be told apart anyway. l.mu is held.
+// heaviest returns the address with the most connections, of several the one
+// whose oldest has waited longest: an honest handshake is over soon. l.mu is
+// held.
 func (l *lobby) heaviest() netip.Prefix {
 	var most netip.Prefix
 	n := 0
 	for p, gs := range l.waiting {
-		if len(gs) > n {
+		if len(gs) > n || len(gs) == n && gs[0].nth < l.waiting[most][0].nth {
 			most, n = p, len(gs)
 		}
 	}

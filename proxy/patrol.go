@@ -97,7 +97,7 @@ func (c *clock) start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left = c.x.info.ExpiresAt.Sub(c.x.srv.Now())
-	c.timer = time.AfterFunc(c.wait(), c.wake)
+	c.timer = time.AfterFunc(c.wait(), func() { c.x.guarded(c.wake) })
 }
 
 func (c *clock) stop() {
@@ -165,7 +165,7 @@ func (x *session) newPulse(peer ssh.Conn, lost sallyport.Cause) *pulse {
 	p.limit = time.AfterFunc(time.Hour, p.silent)
 	p.limit.Stop()
 	ready := make(chan struct{})
-	p.next = time.AfterFunc(x.srv.Keepalive, func() { <-ready; p.ask() })
+	p.next = time.AfterFunc(x.srv.Keepalive, func() { <-ready; x.guarded(p.ask) })
 	close(ready)
 	return p
 }
@@ -177,8 +177,7 @@ func (p *pulse) ask() {
 		return // silent has ended it
 	}
 	if err != nil {
-		p.silent()
-		return
+		return // the connection has ended, which others have noticed
 	}
 	if p.x.ctx.Err() == nil {
 		p.next.Reset(p.x.srv.Keepalive)

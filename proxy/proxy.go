@@ -96,7 +96,7 @@ type Server struct {
 	Hold func(ctx context.Context, v Visit, a sallyport.Access) error
 
 	Dial      func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
-	Now       func() time.Time                                                     // nil: time.Now
+	Now       func() time.Time                                                     // nil: time.Now, that never goes back
 	Random    io.Reader                                                            // nil: crypto/rand
 	Keepalive time.Duration                                                        // between keepalives; 0: 15 s
 
@@ -120,7 +120,7 @@ func (s *Server) init() {
 			s.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 		}
 		if s.Now == nil {
-			s.Now = time.Now
+			s.Now = sallyport.Steady(time.Now)
 		}
 		if s.Random == nil {
 			s.Random = rand.Reader
@@ -237,7 +237,7 @@ func (s *Server) contain(where, from string, cleanup func()) {
 func (s *Server) config(ctx gliderssh.Context) *ssh.ServerConfig {
 	c := ctx.Value(connKey{}).(*conn)
 	cfg := s.Keys().ServerConfig()
-	cfg.Ciphers = c.hello()
+	cfg.Ciphers = c.ciphers
 	verified := cfg.VerifiedPublicKeyCallback
 	cfg.VerifiedPublicKeyCallback = func(meta ssh.ConnMetadata, key ssh.PublicKey, p *ssh.Permissions, alg string) (*ssh.Permissions, error) {
 		p, err := verified(meta, key, p, alg)

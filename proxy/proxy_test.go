@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,6 +112,7 @@ type world struct {
 	host   ssh.PublicKey
 	addr   string
 	dir    string
+	policy atomic.Pointer[policy.Policy]
 }
 
 func newWorld(t *testing.T, adjust ...func(*Server, *sallyport.Role)) *world {
@@ -155,7 +157,8 @@ func newWorld(t *testing.T, adjust ...func(*Server, *sallyport.Role)) *world {
 		ID: "aaaaaaaaaaaa", User: "alice", Access: sallyport.Access{Account: "lab", Target: "web1"},
 		Role: "r", Start: time.Now(), End: time.Now().Add(time.Hour),
 	}}
-	w.srv.Policy, w.srv.Grants = func() *policy.Policy { return p }, w.grants
+	w.policy.Store(p)
+	w.srv.Policy, w.srv.Grants = w.policy.Load, w.grants
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,14 @@ import (
 // TCP_QUICKACK is not sticky (tcp(7)), so it is set again after each read.
 type handshakeConn struct {
 	net.Conn
-	raw  syscall.RawConn // nil where there is no socket below
-	done atomic.Bool
+	raw   syscall.RawConn // nil where there is no socket below
+	done  atomic.Bool
+	reads int // so far; by the one who reads
 }
+
+// enoughReads is how many reads a handshake and the beginning of a session may
+// take: a transfer need not pay for what no longer helps it.
+const enoughReads = 256
 
 func newHandshakeConn(c net.Conn) *handshakeConn {
 	h := &handshakeConn{Conn: c}
@@ -35,7 +40,8 @@ func (h *handshakeConn) finished() { h.done.Store(true) }
 
 func (h *handshakeConn) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
-	if err == nil && h.raw != nil && !h.done.Load() {
+	if err == nil && h.raw != nil && h.reads < enoughReads && !h.done.Load() {
+		h.reads++
 		h.quickack()
 	}
 	return n, err

@@ -35,11 +35,19 @@ func (s *Server) Sessions() []sallyport.Session {
 // not, and returns when they have ended: no channel of theirs is open, neither
 // at the client nor at the target. It is how a kill, a revocation, a lock and a
 // new configuration reach the sessions: the block is written first, then
-// Recheck is called, so nothing slips in between.
+// Recheck is called, so nothing slips in between. It also closes the connections
+// of keys that are no longer known.
 func (s *Server) Recheck(ctx context.Context) error {
 	s.init()
+	keys := s.Keys()
 	s.mu.Lock()
 	list := s.liveNow()
+	var strangers []*conn
+	for c := range s.conns {
+		if c.proved.User != "" && !keys.Holds(c.proved) {
+			strangers = append(strangers, c)
+		}
+	}
 	s.mu.Unlock()
 	for _, x := range s.recheckAll(ctx, list) {
 		select {
@@ -47,6 +55,9 @@ func (s *Server) Recheck(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	for _, c := range strangers { // after their sessions, which are told why
+		c.Close()
 	}
 	return nil
 }

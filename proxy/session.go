@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -32,6 +34,7 @@ type session struct {
 	ended  chan struct{} // closed when all is over and sealed
 	wg     sync.WaitGroup
 	clock  clock
+	adrift chan struct{} // closed when the target has hung up
 
 	unrecorded sync.Once // the alert that a failed recording was passed over
 
@@ -60,7 +63,7 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		},
 	}
 	x.ctx, x.cancel = context.WithCancelCause(context.Background())
-	x.clock.x = x
+	x.clock.x, x.adrift = x, make(chan struct{})
 	if err := s.register(x); err != nil {
 		e := c.event("session.refuse")
 		e.Reason = err.Error()
@@ -72,8 +75,8 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		if done {
 			return
 		}
-		var ending *sallyport.Ending
-		if !errors.As(err, &ending) {
+		ending, ok := sallyport.EndingOf(err)
+		if !ok {
 			ending = &sallyport.Ending{Cause: sallyport.CauseTargetLost}
 			if err != nil { // not a panic
 				ending.Reason = err.Error()
@@ -82,6 +85,11 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		x.cancel(ending)
 		if x.target != nil {
 			x.target.Close()
+		} else if x.rec != nil { // nothing happened that it could tell
+			if derr := x.rec.Discard(); derr != nil {
+				s.Log.Error().Err(derr).Str("session", id).Msg("cannot remove an empty recording")
+			}
+			x.rec = nil
 		}
 		if started {
 			x.finish()
@@ -90,6 +98,10 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		close(x.ended)
 	}()
 
+	// The configuration may have changed since the connection was opened.
+	if !s.Keys().Holds(c.identity) {
+		return nil, unknownKey()
+	}
 	// The grant, with its locks. Without one, nothing below happens.
 	if err := x.authorize(ctx); err != nil {
 		e := c.event("session.refuse")
@@ -112,9 +124,8 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 	}
 	started = true
 
-	if err := x.dial(ctx, target); err != nil {
-		return nil, err
-	}
+	// Before the target is dialled: after a crash the recording is what tells
+	// that this session was open.
 	rec, err := s.Recorder.Start(x.info)
 	if err != nil {
 		s.Log.Error().Err(err).Str("session", id).Msg("cannot record")
@@ -124,6 +135,9 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		x.notRecorded(err)
 	}
 	x.rec = rec
+	if err := x.dial(ctx, target); err != nil {
+		return nil, err
+	}
 	if x.ctx.Err() != nil { // ended while it began
 		return nil, context.Cause(x.ctx)
 	}
@@ -199,7 +213,7 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 		return x.dialError(t, err, cert)
 	}
 	x.target = conn
-	go x.attend(chans, reqs)
+	go x.guarded(func() { x.attend(chans, reqs) })
 	return nil
 }
 
@@ -238,8 +252,8 @@ func plain(err error) string {
 	if errors.As(err, &ea) {
 		return "it does not accept the gateway's certificate"
 	}
-	if s := err.Error(); len(s) < 200 {
-		return s
+	if s := err.Error(); len(s) < 200 { // a target may have worded it
+		return sallyport.Printable(s)
 	}
 	return "the SSH handshake failed"
 }
@@ -264,8 +278,20 @@ func (x *session) attend(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) 
 			_ = r.Reply(false, nil)
 		}
 	}
-	// When the last channel was closed by the target, its clients are told in
-	// the ordinary way; only what is still open was lost.
+	close(x.adrift)
+	// Whose program has ended is still owed its output, however slowly it reads;
+	// only what was under way is lost.
+	x.mu.Lock()
+	bridges := slices.Collect(maps.Keys(x.bridges))
+	x.mu.Unlock()
+	for _, b := range bridges {
+		if b.exited.Load() {
+			select {
+			case <-b.passed:
+			case <-x.ctx.Done():
+			}
+		}
+	}
 	x.end(&sallyport.Ending{Cause: sallyport.CauseTargetLost})
 }
 
@@ -281,8 +307,7 @@ func (x *session) end(cause *sallyport.Ending) { x.cancel(cause) }
 
 // ending returns why the session ended. It is called after x.ctx is done.
 func (x *session) ending() *sallyport.Ending {
-	var e *sallyport.Ending
-	if errors.As(context.Cause(x.ctx), &e) {
+	if e, ok := sallyport.EndingOf(context.Cause(x.ctx)); ok {
 		return e
 	}
 	return &sallyport.Ending{Cause: sallyport.CauseClosed}
@@ -330,8 +355,8 @@ func (x *session) recheck(ctx context.Context, still func(context.Context, sally
 		return true
 	}
 	if err := still(ctx, info); err != nil {
-		var ending *sallyport.Ending
-		if !errors.As(err, &ending) {
+		ending, ok := sallyport.EndingOf(err)
+		if !ok {
 			x.srv.Log.Error().Err(err).Str("session", info.ID).Msg("cannot check a grant")
 			ending = &sallyport.Ending{Cause: sallyport.CauseRevoked, Reason: "the grant could not be checked"}
 		}
@@ -349,6 +374,20 @@ func (x *session) notRecorded(err error) {
 		e := x.event("recording.failed")
 		e.Severity, e.Outcome, e.Reason = sallyport.SeverityAlert, "continued", err.Error()
 		x.conn.note(e)
+	})
+}
+
+// guarded runs f; a panic in it ends the session and no other.
+func (x *session) guarded(f func()) {
+	defer x.srv.contain("session", x.conn.from, x.panicked)
+	f()
+}
+
+// live runs the session and ends it, also after a panic.
+func (x *session) live() {
+	x.guarded(func() {
+		defer x.shut()
+		x.run()
 	})
 }
 
@@ -371,7 +410,6 @@ func (x *session) run() {
 			over = true
 		}
 	}
-	x.shut()
 }
 
 // recordingFailed ends the session, unless its role says otherwise. It reports
@@ -394,44 +432,41 @@ func (x *session) tell(text string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for b := range x.bridges {
-		go b.say(text)
+		go x.guarded(func() { b.say(text) })
 	}
 }
 
 // The end has a second in all (promise 4). These parts of it are for telling the
-// user and for the target's processes to hear their signals, for the client to
-// confirm that its channels are closed, and for it to hang up by itself: a
-// connection that is cut under its feet would make ssh exit with 255 and hide
-// the reason.
-const farewell, confirm, hangUp = 450 * time.Millisecond, 250 * time.Millisecond, 150 * time.Millisecond
+// user and for the target's processes to hear their signals, and for the client
+// to confirm that its channels are closed.
+const farewell, confirm = 450 * time.Millisecond, 250 * time.Millisecond
 
 // shut ends every channel, whatever the client or the target are doing, seals
 // the recording and says so in the audit log.
 func (x *session) shut() {
 	defer close(x.ended)
 	defer x.srv.unregister(x)
+	if x.ctx.Err() == nil {
+		x.panicked()
+	}
 	ending := x.ending()
 
 	x.mu.Lock()
-	bridges := make([]*bridge, 0, len(x.bridges))
-	for b := range x.bridges {
-		bridges = append(bridges, b)
-	}
+	bridges := slices.Collect(maps.Keys(x.bridges))
 	x.mu.Unlock()
 	var cuts sync.WaitGroup
 	for _, b := range bridges {
-		cuts.Go(func() { b.cut(ending) })
+		cuts.Go(func() { x.guarded(func() { b.cut(ending) }) })
 	}
-	waitFor(&cuts, farewell)
+	told := waitFor(&cuts, farewell)
 	x.target.Close()
 	waitFor(&x.wg, confirm)
-	var client sync.WaitGroup
-	client.Go(func() { _ = x.conn.ssh.Wait() })
-	waitFor(&client, hangUp)
-	// Not x.conn.ssh.Close: that would write, and a client that reads nothing
-	// could hold it.
-	x.conn.Close()
-	waitFor(&x.wg, confirm)
+	if told { // no byte of the session is on its way to the client any more
+		x.conn.hangUp()
+	} else {
+		x.conn.Close()
+		waitFor(&x.wg, confirm)
+	}
 	x.finish()
 }
 
@@ -464,15 +499,17 @@ func (x *session) finish() {
 	x.conn.note(e)
 }
 
-// waitFor waits for wg, at most d.
-func waitFor(wg *sync.WaitGroup, d time.Duration) {
+// waitFor waits for wg, at most d, and reports whether it is done.
+func waitFor(wg *sync.WaitGroup, d time.Duration) bool {
 	done := make(chan struct{})
 	go func() { wg.Wait(); close(done) }()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-done:
+		return true
 	case <-t.C:
+		return false
 	}
 }
 

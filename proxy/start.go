@@ -32,7 +32,7 @@ func (b *bridge) start(req *ssh.Request) {
 		}
 		command = s
 	}
-	if req.Type == "subsystem" && command != "sftp" || !b.x.role.Permits(b.kind) {
+	if req.Type == "subsystem" && command != "sftp" || !b.role().Permits(b.kind) {
 		b.deny(req, "your role allows no "+what(req.Type, command))
 		return
 	}
@@ -48,6 +48,9 @@ func (b *bridge) start(req *ssh.Request) {
 	e := b.x.event("channel.start")
 	e.Channel = b.name
 	e.Details = map[string]string{"kind": string(b.kind), "pty": strconv.FormatBool(b.pty.Load() != nil)}
+	if b.kind == sallyport.ChannelExec {
+		e.Details["command"] = command
+	}
 	if err := b.x.srv.Audit.Append(e); err != nil {
 		b.x.srv.Log.Error().Err(err).Msg("cannot write the audit log")
 		b.deny(req, "the audit log cannot be written")
@@ -61,16 +64,18 @@ func (b *bridge) start(req *ssh.Request) {
 	b.starts.Lock()
 	defer b.starts.Unlock()
 	if !b.pass(req) {
+		if b.held { // the client was told yes
+			go b.x.guarded(func() { b.goodbye("the target refused the "+what(req.Type, command), sallyport.ExitUnreachable) })
+		}
 		return
 	}
 	// The interactive part begins: Nagle is off at the client, and delayed
 	// acknowledgements are welcome again.
 	b.x.conn.finished()
-	b.pumps.Go(func() { b.output(b.up, b.ch, false) })
-	if b.pty.Load() == nil {
-		b.pumps.Go(func() { b.output(b.up.Stderr(), b.ch.Stderr(), true) })
-	}
-	go b.input()
+	// A target may use its standard error with a terminal too.
+	b.pumps.Go(func() { b.x.guarded(func() { b.output(b.up, b.ch, false) }) })
+	b.pumps.Go(func() { b.x.guarded(func() { b.output(b.up.Stderr(), b.ch.Stderr(), true) }) })
+	b.typing.Go(func() { b.x.guarded(b.input) })
 	close(b.started)
 }
 
@@ -108,14 +113,19 @@ func (b *bridge) watch(commands *policy.Commands, command string) {
 		Send:     func(p []byte) error { _, err := b.up.Write(p); return err },
 		Record: func(p []byte, secret bool) error {
 			rec := b.rec.Load()
-			switch {
-			case rec == nil:
+			if rec == nil {
 				return nil
-			case secret:
-				return rec.InputMasked(len(p))
-			default:
-				return rec.Input(p)
 			}
+			var err error
+			if secret {
+				err = rec.InputMasked(len(p))
+			} else {
+				err = rec.Input(p)
+			}
+			if err != nil && !b.x.recordingFailed(err) {
+				return err
+			}
+			return nil
 		},
 		Verdict: func(line string, v policy.Verdict) { b.verdict(line, v) },
 		Notice:  b.say,
@@ -143,8 +153,12 @@ func (b *bridge) verdict(line string, v policy.Verdict) bool {
 	if v.Class != "" {
 		e.Details["class"] = string(v.Class)
 	}
-	b.x.conn.note(e)
 	b.mark(v.Action.String() + ": " + line)
+	if v.Action == sallyport.Terminate {
+		b.x.conn.note(e)
+	} else {
+		b.x.conn.sparingly(e)
+	}
 	return !refused
 }
 
@@ -166,8 +180,5 @@ func (b *bridge) deny(req *ssh.Request, text string) {
 	e.Details = map[string]string{"type": req.Type}
 	b.x.conn.refuse(e)
 	_ = req.Reply(true, nil)
-	b.say(text)
-	_, _ = b.ch.SendRequest("exit-status", false, wire.ExitStatus(sallyport.ExitEnded))
-	b.closeWrite()
-	b.ch.Close()
+	go b.x.guarded(func() { b.goodbye(text, sallyport.ExitEnded) })
 }

@@ -36,6 +36,9 @@ func (c *conn) hearOut(ctx context.Context, nc ssh.NewChannel, refused error) {
 	if err != nil {
 		return
 	}
+	// The channel counts until the client has closed it too, as it holds memory
+	// until then; and whoever sends requests to nobody blocks the connection.
+	defer ssh.DiscardRequests(reqs)
 	defer ch.Close()
 	v := &visit{conn: c, ch: ch, reqs: reqs, in: newHandover(ch)}
 	if !v.listen(ctx) {
@@ -43,13 +46,25 @@ func (c *conn) hearOut(ctx context.Context, nc ssh.NewChannel, refused error) {
 	}
 	c.finished()
 	_ = v.start.Reply(true, nil)
-	switch {
-	case refused == nil:
-		v.exit(v.console(ctx))
-	case v.pty != nil && c.srv.Hold != nil && sallyport.CodeOf(refused) == sallyport.CodeNoGrant:
-		v.hold(ctx)
-	default:
-		v.refuse(refused)
+	var x *session
+	v.attend(ctx, func(ctx context.Context, p Visit) {
+		err := refused
+		switch {
+		case refused == nil:
+			v.exit(v.console(ctx, p))
+			return
+		case v.pty != nil && c.srv.Hold != nil && sallyport.CodeOf(refused) == sallyport.CodeNoGrant:
+			x, err = v.hold(ctx, p)
+		}
+		if err != nil {
+			v.refuse(err)
+		}
+	})
+	if x == nil {
+		return
+	}
+	if err := x.resume(v.ch, v.in.reader(context.Background()), append(v.asked, v.start), v.reqs); err != nil {
+		v.attend(ctx, func(context.Context, Visit) { v.refuse(err) })
 	}
 }
 
@@ -113,14 +128,15 @@ func (v *visit) resize(req *ssh.Request) {
 
 // attend answers requests while f runs, and ends f's context when the client
 // closes the channel.
-func (v *visit) attend(ctx context.Context, f func(ctx context.Context)) {
+func (v *visit) attend(ctx context.Context, f func(ctx context.Context, p Visit)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	p := v.person(ctx) // before the size can change
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer v.conn.srv.contain("console", v.conn.from, func() { v.conn.Close() })
-		f(ctx)
+		f(ctx, p)
 	}()
 	reqs := v.reqs
 	for {
@@ -160,46 +176,29 @@ func (v *visit) person(ctx context.Context) Visit {
 }
 
 // console runs one command at the gateway itself.
-func (v *visit) console(ctx context.Context) int {
+func (v *visit) console(ctx context.Context, p Visit) int {
 	if v.start.Type == "subsystem" || v.conn.srv.Console == nil {
 		v.line("the gateway itself has no " + what(v.start.Type, "") + "; name a target: account@target")
 		return sallyport.ExitUsage
 	}
-	status := sallyport.ExitError
-	v.attend(ctx, func(ctx context.Context) {
-		status = v.conn.srv.Console(ctx, v.person(ctx))
-	})
-	return status
+	return v.conn.srv.Console(ctx, p)
 }
 
-// hold keeps the user until the access is granted, and goes on into the target.
-func (v *visit) hold(ctx context.Context) {
-	c := v.conn
-	var err error
-	v.attend(ctx, func(ctx context.Context) {
-		err = c.srv.Hold(ctx, v.person(ctx), c.login.Access)
-	})
-	if err != nil {
-		v.refuse(err)
-		return
+// hold keeps the user until the access is granted, and begins the session.
+func (v *visit) hold(ctx context.Context, p Visit) (*session, error) {
+	if err := v.conn.srv.Hold(ctx, p, v.conn.login.Access); err != nil {
+		return nil, err
 	}
-	x, err := c.enter(ctx)
-	if err != nil {
-		v.refuse(err)
-		return
-	}
-	if err := x.resume(v.ch, v.in.reader(context.Background()), append(v.asked, v.start), v.reqs); err != nil {
-		v.refuse(err)
-	}
+	return v.conn.enter(ctx)
 }
 
 // refuse tells the user why, and what to do.
 func (v *visit) refuse(err error) {
-	var ending *sallyport.Ending
+	ending, ended := sallyport.EndingOf(err)
 	var un *unreachable
 	status := sallyport.ExitStatus(err)
 	switch {
-	case errors.As(err, &ending):
+	case ended:
 		status = exitStatus(ending)
 	case errors.As(err, &un):
 		status = sallyport.ExitUnreachable
@@ -219,6 +218,7 @@ func (v *visit) refuse(err error) {
 
 // line writes one line of the gateway's own.
 func (v *visit) line(text string) {
+	text = sallyport.Printable(text)
 	if v.pty != nil {
 		_, _ = io.WriteString(v.ch, "sallyport: "+text+"\r\n")
 		return
