@@ -12,6 +12,7 @@ need /usr/lib/openssh/sftp-server openssh-sftp-server
 need /usr/bin/ssh openssh-client
 need /usr/bin/asciinema asciinema
 need /usr/sbin/useradd passwd
+need /usr/lib/python3/dist-packages/paramiko python3-paramiko
 command -v "${CC:-gcc}" >/dev/null || packages+=(gcc)
 need /usr/include/stdlib.h libc6-dev
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,7 +37,8 @@ import (
 // openGateway, run by serve, closed by close.
 type gateway struct {
 	settings atomic.Pointer[settings]
-	file     string // the configuration, for reload
+	file     string        // the configuration, for reload
+	drainFor time.Duration // from the command line; 0: the configuration's
 	log      zerolog.Logger
 	keys     *ca.Keys
 	db       *bolt.DB
@@ -81,23 +84,27 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 	if g.audit, err = audit.Open(filepath.Join(cfg.DataDir, "audit"), time.Now); err != nil {
 		return nil, err
 	}
+	now := sallyport.Steady(time.Now)
 	policyNow := func() *policy.Policy { return g.settings.Load().cfg.Policy }
 	grants := &grant.Service{
 		Store: g.db.Requests(), Locked: g.db.Locks(), Policy: policyNow, Audit: g.audit,
-		Now: time.Now, Random: rand.Reader, Lapse: cfg.RequestLapse, Name: cfg.Name,
+		Now: now, Random: rand.Reader, Lapse: cfg.RequestLapse, Name: cfg.Name,
 	}
 	recordings := filepath.Join(cfg.DataDir, "recordings")
 	g.recorder = &recorder.Recorder{Dir: recordings, Reserve: cfg.SpaceReserve}
+	if err := g.recorder.Check(); err != nil {
+		return nil, err
+	}
 	g.control = &control.Control{
 		Grants: grants, Policy: policyNow, Audit: g.audit,
-		Library: &replay.Library{Dir: recordings}, Now: time.Now, Name: cfg.Name,
+		Library: &replay.Library{Dir: recordings}, Now: now, Name: cfg.Name,
 	}
 	g.proxy = &proxy.Server{
 		Name: cfg.Name, HostKeys: []ssh.Signer{g.keys.HostKey},
 		Keys:   func() *auth.Keys { return g.settings.Load().keys },
 		Policy: policyNow, Grants: grants,
 		Authority: &ca.Authority{Signer: g.keys.UserCA, Random: rand.Reader, Now: time.Now, MaxLife: 2 * time.Minute},
-		Recorder:  g.recorder, Audit: g.audit, Log: log,
+		Recorder:  g.recorder, Audit: g.audit, Log: log, Now: now,
 		Limits: proxy.Limits{
 			Unauthenticated: cfg.Limits.Unauthenticated, PerAddress: cfg.Limits.PerAddress,
 			LoginGrace: cfg.Limits.LoginGrace, Channels: cfg.Limits.Channels,
@@ -147,23 +154,52 @@ func (g *gateway) visitIO(v proxy.Visit) console.IO {
 	}
 }
 
-// recover ends what a crash left open: sessions without a seal.
+// recover ends what a crash left open: sessions without a seal. What cannot be
+// mended is an alert and holds nothing up. Only without an audit log there is no
+// start.
 func (g *gateway) recover(ctx context.Context) error {
-	orphans, err := g.recorder.Recover(ctx)
-	if err != nil {
-		return fmt.Errorf("looking for sessions that a crash left open: %w", err)
-	}
-	for _, s := range orphans {
-		err := g.audit.Append(sallyport.Event{
-			Type: "session.end", Severity: sallyport.SeverityWarning, Outcome: string(sallyport.CauseCrash),
+	event := func(typ string, s sallyport.Session, seal string) sallyport.Event {
+		return sallyport.Event{
+			Type: typ, Severity: sallyport.SeverityWarning, Outcome: string(s.Cause),
 			User: s.User, Account: s.Access.Account, Target: s.Access.Target, Role: s.Role,
 			Grant: s.Grant, Session: s.ID, From: s.From, To: s.Address,
-			Reason: "the gateway had ended without closing it; the recording was mended",
-		})
-		if err != nil {
-			return err
+			Reason: s.Reason, Details: map[string]string{"seal": seal},
 		}
-		g.log.Warn().Str("session", s.ID).Str("user", s.User).Str("access", s.Access.String()).Msg("closed a session that a crash left open")
+	}
+	// session.end of these was audited with a seal that had failed.
+	g.recorder.Resealed = func(s sallyport.Session, seal string) error {
+		return g.audit.AppendSync(event("recording.seal", s, seal))
+	}
+	var unaudited error
+	err := g.recorder.Recover(ctx, func(s sallyport.Session, seal string) error {
+		e := event("session.end", s, seal)
+		if s.By != "" {
+			e.Details["by"] = s.By
+		}
+		if unaudited = g.audit.AppendSync(e); unaudited == nil {
+			g.log.Warn().Str("session", s.ID).Str("user", s.User).Str("access", s.Access.String()).
+				Str("cause", string(s.Cause)).Msg("closed a session that a crash left open")
+		}
+		return unaudited
+	})
+	joined, _ := err.(interface{ Unwrap() []error })
+	if joined == nil {
+		return nil
+	}
+	for _, err := range joined.Unwrap() {
+		unmended, ok := errors.AsType[*recorder.UnmendedError](err)
+		if !ok {
+			continue
+		}
+		g.log.Error().Err(unmended.Err).Str("session", unmended.Session).Str("dir", unmended.Dir).
+			Msg("a recording that a crash left open cannot be mended; the next start tries again")
+		unaudited = errors.Join(unaudited, g.audit.AppendSync(sallyport.Event{
+			Type: "recording.unmended", Severity: sallyport.SeverityAlert,
+			Session: unmended.Session, Reason: unmended.Err.Error(),
+		}))
+	}
+	if unaudited != nil {
+		return fmt.Errorf("closing the sessions that a crash left open: %w", unaudited)
 	}
 	return nil
 }
@@ -208,7 +244,7 @@ func (g *gateway) serve(ctx context.Context, l net.Listener, hurry <-chan os.Sig
 	socketCtx, stopSocket := context.WithCancel(context.Background())
 	defer stopSocket()
 	background.Go(func() {
-		if err := serveSocket(socketCtx, socket, g.keys.HostKey, g.control); err != nil {
+		if err := serveSocket(socketCtx, socket, g.keys.HostKey, g.control, g.log); err != nil {
 			g.log.Error().Err(err).Str("socket", socket).Msg("no socket for the people's verbs on this host")
 		}
 	})
@@ -231,7 +267,7 @@ func (g *gateway) serve(ctx context.Context, l net.Listener, hurry <-chan os.Sig
 
 // drain lets the sessions end by themselves for a while.
 func (g *gateway) drain(hurry <-chan os.Signal) error {
-	wait := g.settings.Load().cfg.Drain
+	wait := cmp.Or(g.drainFor, g.settings.Load().cfg.Drain)
 	g.log.Info().Dur("wait", wait).Int("sessions", len(g.proxy.Sessions())).Msg("draining")
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
@@ -263,6 +299,28 @@ func (g *gateway) reload(ctx context.Context) error {
 	if err := g.audit.AppendSync(sallyport.Event{Type: "config.reload", Outcome: "accepted"}); err != nil {
 		return err
 	}
+	for _, key := range needsRestart(g.settings.Load().cfg, cfg) {
+		g.log.Warn().Str("key", key).Msg("this change of the configuration takes effect at the next start only")
+	}
 	g.settings.Store(set)
-	return g.proxy.Recheck(ctx)
+	if err := g.proxy.Recheck(ctx); err != nil {
+		g.log.Error().Err(err).Msg("not every session is known to have ended that the new configuration does not allow")
+	}
+	return nil
+}
+
+// needsRestart names what differs and is not taken from a new configuration.
+func needsRestart(old, cfg *config.Config) []string {
+	var keys []string
+	for key, same := range map[string]bool{
+		"listen": old.Listen == cfg.Listen, "data_dir": old.DataDir == cfg.DataDir, "name": old.Name == cfg.Name,
+		"limits": old.Limits == cfg.Limits, "request_lapse": old.RequestLapse == cfg.RequestLapse,
+		"space_reserve": old.SpaceReserve == cfg.SpaceReserve,
+	} {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }

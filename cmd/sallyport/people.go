@@ -7,10 +7,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
 	gliderssh "github.com/gliderlabs/ssh"
+	"github.com/rs/zerolog"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -114,7 +116,7 @@ func quote(args []string) string {
 }
 
 // serveSocket answers the people's verbs on the unix socket until ctx is done.
-func serveSocket(ctx context.Context, path string, hostKey ssh.Signer, ctl *control.Control) error {
+func serveSocket(ctx context.Context, path string, hostKey ssh.Signer, ctl *control.Control, log zerolog.Logger) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -135,6 +137,12 @@ func serveSocket(ctx context.Context, path string, hostKey ssh.Signer, ctl *cont
 			return c
 		},
 		Handler: func(s gliderssh.Session) {
+			defer func() { // a panic in one verb is that verb's own
+				if p := recover(); p != nil {
+					log.Error().Str("panic", fmt.Sprint(p)).Bytes("stack", debug.Stack()).Msg("contained a panic on the socket")
+					_ = s.Exit(sallyport.ExitError)
+				}
+			}()
 			args, err := console.Split(s.RawCommand())
 			if err != nil {
 				complain(s.Stderr(), err)
@@ -152,9 +160,12 @@ func serveSocket(ctx context.Context, path string, hostKey ssh.Signer, ctl *cont
 			_ = s.Exit(console.Run(s.Context(), ctl, control.Caller{User: "root", From: "local", Admin: true}, io))
 		},
 	}
-	stop := context.AfterFunc(ctx, func() { srv.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		srv.Close()
+		l.Close() // Close knows nothing of it before Serve has begun
+	})
 	defer stop()
-	if err := srv.Serve(l); !errors.Is(err, gliderssh.ErrServerClosed) {
+	if err := srv.Serve(l); ctx.Err() == nil {
 		return err
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ func run(ctx context.Context, args []string, std streams) int {
 	configFile, rest := takeConfigFlag(args)
 	var err error
 	var status int
-	if len(rest) > 0 && !serverVerbs[rest[0]] && rest[0][0] != '-' {
+	if len(rest) > 0 && !serverVerbs[rest[0]] && !strings.HasPrefix(rest[0], "-") {
 		status, err = people(ctx, configFile, rest, std)
 	} else {
 		err = serverCommand(configFile, std, rest).ExecuteContext(ctx)

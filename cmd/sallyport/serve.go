@@ -30,18 +30,18 @@ SIGHUP reloads the configuration; a bad one is refused and the old one stays.`,
 			if err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("drain") {
-				cfg.Drain = drain
+			if !cmd.Flags().Changed("drain") {
+				drain = 0
 			}
 			log := zerolog.New(std.err).With().Timestamp().Logger()
-			return serve(cmd.Context(), configFile, cfg, log)
+			return serve(cmd.Context(), configFile, cfg, drain, log)
 		},
 	}
 	cmd.Flags().DurationVar(&drain, "drain", 30*time.Second, "how long live sessions may go on after SIGTERM")
 	return cmd
 }
 
-func serve(ctx context.Context, file string, cfg *config.Config, log zerolog.Logger) error {
+func serve(ctx context.Context, file string, cfg *config.Config, drain time.Duration, log zerolog.Logger) error {
 	protectMemory()
 	if _, err := os.Stat(filepath.Join(cfg.DataDir, "keys")); os.IsNotExist(err) {
 		return sallyport.Errorf(sallyport.CodeUnavail, "there are no keys in %s", cfg.DataDir).
@@ -52,6 +52,7 @@ func serve(ctx context.Context, file string, cfg *config.Config, log zerolog.Log
 		return err
 	}
 	defer g.close()
+	g.drainFor = drain
 	l, err := listen(cfg.Listen)
 	if err != nil {
 		return err
