@@ -6,6 +6,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -77,11 +78,16 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, "cannot read the configuration: %w", err)
 	}
-	if fi.IsDir() || fi.Size() > maxSize {
+	if fi.Mode().Perm()&0o022 != 0 && !fi.IsDir() {
+		// Whoever can write it can let themselves in anywhere.
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, "%s can be written by others than its owner", path).
+			WithHint("chmod go-w %s", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1)) // of the file that was looked at
+	if fi.IsDir() || len(data) > maxSize {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, "%s is no configuration file", path).
 			WithHint("name it with --config FILE")
 	}
-	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, "cannot read the configuration: %w", err)
 	}

@@ -25,7 +25,7 @@ func sample(t testing.TB) string {
 }
 
 func TestSample(t *testing.T) {
-	c, err := Load(samplePath)
+	c, err := Parse(samplePath, []byte(sample(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +115,14 @@ func TestMistakes(t *testing.T) {
 		"bad approval":      {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},
 		"need nobody":       {"need: 1", "need: 0", `"0" is no number (expected 1 or more)`},
 		"unknown approver":  {"{approvers: {groups: [approvers]}", "{approvers: {users: [bbo]}", `no user is named "bbo" (expected a name under users)`},
+		"unknown member":    {"eligible: {groups: [admins]}", "eligible: {users: [alcie], groups: [admins]}", `no user is named "alcie"`},
+		"unknown SOC":       {"  audit: {groups: [soc]}", "  audit: {users: [evee]}", `no user is named "evee"`},
+		"unknown target":    {"targets: {labels: {env: prod}}", "targets: {names: [wbe1]}", `no target is named "wbe1" (expected a name or an alias under targets`},
+		"no such account":   {"    accounts: [root]", "    accounts: [toor]", `no account of role "prod-root" is on any of its targets (expected one of root, deploy)`},
+		"too few approvers": {"need: 1", "need: 2", `an approval of role "prod-root" needs 2, but only 1 may approve it`},
+		"a stage of nobody": {"approvers: {groups: [approvers]}", "approvers: {groups: [aprovers]}", `needs 1, but only 0 may approve it`},
+		"keep nothing":      {"    channels:", "    recording: {content_cap: 0}\n    channels:", `content_cap cannot be 0`},
+		"keep no KiB":       {"    channels:", "    recording: {content_cap: 0KiB}\n    channels:", `content_cap cannot be 0`},
 		"second user":       {"{name: bob", "{name: alice", `a second user named "alice" (the first is at line 6)`},
 		"a key of two":      {"{name: bob, groups: [approvers], keys: [", "{name: bob, groups: [approvers], keys: [KEY, ", `is given twice (the first is at line 6)`},
 		"no host key":       {"host_keys:", "#", `target "web1" has neither host_keys nor host_ca`},
@@ -201,6 +209,51 @@ func TestFilesThatAreNone(t *testing.T) {
 	}
 }
 
+// What only looks like a mistake: names to come, and other names of a target.
+func TestNoMistakes(t *testing.T) {
+	for name, tt := range map[string]struct{ old, new string }{
+		"a group of nobody":     {"eligible: {groups: [admins]}", "eligible: {groups: [admins, interns]}"},
+		"a pattern for nothing": {"targets: {labels: {env: prod}}", `targets: {names: ["db*"]}`},
+		"a label of nothing":    {"targets: {labels: {env: prod}}", "targets: {labels: {env: test}}"},
+		"accounts to come":      {"    accounts: [root]", "    accounts: [root, postgres]"},
+		"one approver of many":  {"{name: alice, groups: [admins]", "{name: alice, groups: [admins, approvers]"},
+	} {
+		s := sample(t)
+		if !strings.Contains(s, tt.old) {
+			t.Fatalf("the sample has no %q", tt.old)
+		}
+		if _, err := Parse("c.yaml", []byte(strings.Replace(s, tt.old, tt.new, 1))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s := strings.Replace(sample(t), "targets: {labels: {env: prod}}", "targets: {names: [www]}", 1)
+	c, err := Parse("c.yaml", []byte(strings.Replace(s, "    address:", "    aliases: [www]\n    address:", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Policy.Eligible("alice", sallyport.Access{Account: "root", Target: "web1"})) != 1 {
+		t.Error("a role for an alias is for no target")
+	}
+}
+
+// Attack (O5): another account of the gateway's host adds itself to the
+// configuration.
+func TestAFileThatOthersCanWriteIsRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte(sample(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, ok := range map[os.FileMode]bool{0o600: true, 0o644: true, 0o440: true, 0o660: false, 0o602: false, 0o666: false} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(file)
+		if (err == nil) != ok || !ok && sallyport.HintOf(err) != "chmod go-w "+file {
+			t.Errorf("%o: %v (%s)", mode, err, sallyport.HintOf(err))
+		}
+	}
+}
+
 func TestAnchorsWork(t *testing.T) {
 	s := strings.Replace(sample(t), "sessions: {groups: [soc]}", "sessions: &soc {groups: [soc]}", 1)
 	c, err := Parse("c.yaml", []byte(strings.Replace(s, "audit: {groups: [soc]}", "audit: *soc", 1)))
@@ -240,7 +293,7 @@ func TestServiceUnit(t *testing.T) {
 	if !strings.Contains(got["Service.ExecStart"], "sallyport serve --config /") || !strings.Contains(got["Service.ExecReload"], "HUP") {
 		t.Errorf("ExecStart %q, ExecReload %q", got["Service.ExecStart"], got["Service.ExecReload"])
 	}
-	if c, err := Load(samplePath); err != nil || c.DataDir != "/var/lib/"+got["Service.StateDirectory"] {
+	if c, err := Parse(samplePath, []byte(sample(t))); err != nil || c.DataDir != "/var/lib/"+got["Service.StateDirectory"] {
 		t.Errorf("StateDirectory %q is not the data_dir of the sample", got["Service.StateDirectory"])
 	}
 }

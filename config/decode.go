@@ -19,22 +19,19 @@ type decoder struct {
 	file string
 	errs []problem
 
-	users   named
-	targets named
-	roles   named
-	members []memberRef    // checked once all users are known
-	keys    map[string]int // the line of each user's key
+	users     named
+	targets   named
+	roles     named
+	members   []ref // users that are named, checked once all are known
+	selected  []ref // targets that roles name
+	roleLines []roleLines
+	keys      map[string]int // the line of each user's key
 }
 
 // named remembers the line of each name, and in what order they came.
 type named struct {
 	line  map[string]int
 	lines []int
-}
-
-type memberRef struct {
-	user string
-	line int
 }
 
 func (d *decoder) bad(n *yaml.Node, format string, args ...any) {

@@ -54,11 +54,7 @@ func (d *decoder) config(doc *yaml.Node) *Config {
 		field{"space_reserve", false, func(n *yaml.Node) { c.SpaceReserve = d.size(n) }},
 		field{"limits", false, func(n *yaml.Node) { d.limits(n, &c.Limits) }},
 	)
-	for _, m := range d.members {
-		if _, ok := d.users.line[m.user]; !ok {
-			d.errs = append(d.errs, problem{d.file, m.line, "no user is named \"" + m.user + "\" (expected a name under users)"})
-		}
-	}
+	d.across(c)
 	return c
 }
 
@@ -108,16 +104,18 @@ func (d *decoder) target(n *yaml.Node) sallyport.Target {
 func (d *decoder) role(n *yaml.Node) sallyport.Role {
 	r := sallyport.Role{Justification: true, Recording: sallyport.Recording{ContentCap: DefaultContentCap}}
 	d.roles.lines = append(d.roles.lines, resolve(n).Line)
+	d.roleLines = append(d.roleLines, roleLines{})
+	at := &d.roleLines[len(d.roleLines)-1]
 	d.mapping(n, "a role",
 		field{"name", true, func(n *yaml.Node) { r.Name = d.name(n, "role", &d.roles) }},
 		field{"eligible", true, func(n *yaml.Node) { r.Eligible = d.memberList(n, "eligible") }},
 		field{"targets", true, func(n *yaml.Node) { r.Targets = d.selector(n) }},
-		field{"accounts", true, func(n *yaml.Node) { r.Accounts = d.accounts(n) }},
+		field{"accounts", true, func(n *yaml.Node) { r.Accounts, at.accounts = d.accounts(n), n.Line }},
 		field{"max_duration", true, func(n *yaml.Node) { r.MaxDuration = d.duration(n) }},
 		field{"justification", false, func(n *yaml.Node) {
 			r.Justification = oneOf(d, n, "justification", "required", "optional") != "optional"
 		}},
-		field{"approval", true, func(n *yaml.Node) { r.Approval = d.approval(n) }},
+		field{"approval", true, func(n *yaml.Node) { r.Approval, at.stages = d.approval(n) }},
 		field{"channels", true, func(n *yaml.Node) {
 			d.sequence(n, "channels", func(n *yaml.Node) {
 				r.Channels = append(r.Channels, oneOf(d, n, "channel", sallyport.Channels...))
@@ -135,7 +133,12 @@ func (d *decoder) recording(n *yaml.Node, r *sallyport.Recording) {
 		field{"on_failure", false, func(n *yaml.Node) {
 			r.ContinueOnFailure = oneOf(d, n, "answer to a failed recording", "end", "continue") == "continue"
 		}},
-		field{"content_cap", false, func(n *yaml.Node) { r.ContentCap = d.size(n) }},
+		field{"content_cap", false, func(n *yaml.Node) {
+			before := len(d.errs)
+			if r.ContentCap = d.size(n); r.ContentCap == 0 && len(d.errs) == before {
+				d.bad(n, "content_cap cannot be 0: something of a session is always kept (expected at least 1, for example 16MiB)")
+			}
+		}},
 	)
 }
 
@@ -144,7 +147,7 @@ func (d *decoder) memberList(n *yaml.Node, what string) sallyport.Members {
 	d.mapping(n, what,
 		field{"users", false, func(n *yaml.Node) {
 			m.Users = d.texts(n, "users", func(n *yaml.Node, s string) {
-				d.members = append(d.members, memberRef{s, n.Line})
+				d.members = append(d.members, ref{s, n.Line})
 			})
 		}},
 		field{"groups", false, func(n *yaml.Node) { m.Groups = d.texts(n, "groups", d.group) }},
@@ -159,6 +162,8 @@ func (d *decoder) selector(n *yaml.Node) sallyport.Selector {
 			s.Names = d.texts(n, "names", func(n *yaml.Node, p string) {
 				if _, err := filepath.Match(p, ""); err != nil {
 					d.bad(n, "%q is no pattern (expected a name, perhaps with * and ?)", p)
+				} else if !strings.ContainsAny(p, `*?[\`) {
+					d.selected = append(d.selected, ref{p, n.Line})
 				}
 			})
 		}},
@@ -167,11 +172,11 @@ func (d *decoder) selector(n *yaml.Node) sallyport.Selector {
 	return s
 }
 
-func (d *decoder) approval(n *yaml.Node) sallyport.Approval {
-	var a sallyport.Approval
+// approval also returns the line of each stage.
+func (d *decoder) approval(n *yaml.Node) (a sallyport.Approval, lines []int) {
 	if n.Kind == yaml.ScalarNode {
 		a.Auto = oneOf(d, n, "approval", "auto", "{stages: [ … ]}") == "auto"
-		return a
+		return a, nil
 	}
 	d.mapping(n, "approval", field{"stages", true, func(n *yaml.Node) {
 		d.sequence(n, "stages", func(n *yaml.Node) {
@@ -180,10 +185,10 @@ func (d *decoder) approval(n *yaml.Node) sallyport.Approval {
 				field{"approvers", true, func(n *yaml.Node) { s.Approvers = d.memberList(n, "approvers") }},
 				field{"need", false, func(n *yaml.Node) { s.Need = d.number(n, 1) }},
 			)
-			a.Stages = append(a.Stages, s)
+			a.Stages, lines = append(a.Stages, s), append(lines, n.Line)
 		})
 	}})
-	return a
+	return a, lines
 }
 
 func (d *decoder) commands(n *yaml.Node) sallyport.Commands {

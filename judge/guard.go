@@ -68,7 +68,7 @@ func (j *Judge) learn() {
 // is told.
 func unshown(v policy.Verdict, prompted bool) policy.Verdict {
 	if v.Action == sallyport.Allow || v.Rule == "" && !prompted {
-		return policy.Verdict{Incomplete: v.Incomplete && prompted}
+		return policy.Verdict{}
 	}
 	v.Program, v.Reason = "", "a line that was not shown"
 	if v.Rule != "" {

@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,8 @@ type Config struct {
 // Judge judges one channel. Its methods are safe for concurrent use: Input is
 // for the client's bytes in order, Output for the target's in order.
 type Judge struct {
-	cfg Config
+	cfg   Config
+	rules func(line string) policy.Verdict // cfg.Commands.Judge
 
 	// sending is held while bytes go to the target, which may take as long as
 	// the target likes; mu never is, so that output is always let through.
@@ -62,7 +64,7 @@ type Judge struct {
 	since   time.Time
 	quiet   func() bool // stops the timer of the held byte
 	script  []byte      // without a terminal: the line so far
-	pending string      // lines that the shell would still add to
+	pending pending     // lines that the shell would still add to
 	prompts []string    // that lines were typed at
 	ended   atomic.Bool
 	closed  atomic.Bool
@@ -84,7 +86,7 @@ func New(cfg Config) *Judge {
 	if cfg.AfterFunc == nil {
 		cfg.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
-	j := &Judge{cfg: cfg, screen: term.New(cfg.Cols, cfg.Rows)}
+	j := &Judge{cfg: cfg, rules: cfg.Commands.Judge, screen: term.New(cfg.Cols, cfg.Rows)}
 	j.echo.record, j.echo.screen = cfg.Record, j.screen
 	return j
 }
@@ -202,12 +204,19 @@ func (j *Judge) release() error {
 func (j *Judge) commit(b byte) error {
 	var text string
 	var v policy.Verdict
+	var next pending
 	var paste bool
 	var err error
 	j.locked(func() {
-		text, v = j.verdict()
+		text, v, next = j.verdict()
 		if j.echo.unseen() {
 			text = "" // it may be a password
+			if b != ctrlD {
+				j.line.keys = nil // nor is it yanked into a line that is told
+			}
+			if !j.prompted() {
+				next = pending{}
+			}
 			if !j.line.long {
 				v = unshown(v, j.prompted())
 			}
@@ -219,7 +228,7 @@ func (j *Judge) commit(b byte) error {
 			return
 		}
 		j.watchEcho()
-		j.pending, paste = j.next(b, v)
+		paste = j.next(b, v, next)
 		j.ended.Store(v.Action == sallyport.Terminate)
 	})
 	if err != nil {
@@ -248,53 +257,59 @@ func (j *Judge) commit(b byte) error {
 	return j.cfg.Send([]byte{b})
 }
 
-// next begins another line, and returns what it continues and whether the line
-// ended within a paste. j.mu is held.
-func (j *Judge) next(b byte, v policy.Verdict) (pending string, paste bool) {
-	if v.Action >= sallyport.Deny {
+// next begins another line, which continues what is pending then. It returns
+// whether a line that was refused ended within a paste. j.mu is held.
+func (j *Judge) next(b byte, v policy.Verdict, then pending) (paste bool) {
+	switch {
+	case v.Action >= sallyport.Deny:
 		paste = j.line.paste
 		j.line.reset()
 		j.line.paste, j.line.discard = false, paste
-		return "", paste
-	}
-	if b == ctrlD { // in a line editor it deletes a character: the line goes on
+		j.pending = pending{}
+	case b == ctrlD: // in a line editor it deletes a character: the line goes on
 		j.line.ends = len(j.line.text)
+		j.line.note(b)
 		j.line.strange()
-		return j.pending, false
+	default:
+		j.line.reset()
+		j.pending = then
 	}
-	if v.Incomplete {
-		pending = j.line.pendingWith(j.pending, j.screen, j.prompts)
-	}
-	j.line.reset()
-	return pending, false
+	return paste
 }
 
 // verdict judges what would be run now: the worst that any reading of the line
-// meets. j.mu is held.
-func (j *Judge) verdict() (string, policy.Verdict) {
-	var worst policy.Verdict
-	var text string
+// meets, and what then waits for more. j.mu is held.
+func (j *Judge) verdict() (text string, worst policy.Verdict, next pending) {
 	if !j.cfg.Commands.Active() {
-		return "", worst
+		return "", worst, next
 	}
-	for _, candidate := range j.line.candidates(j.screen, j.prompts) {
-		whole := candidate
-		if j.pending != "" {
-			whole = j.pending + "\n" + candidate
+	if j.line.any {
+		next.first, next.prompt = j.line.anchor, j.screen.Left(j.line.anchor)
+	}
+	lines := j.line.candidates(j.screen, j.prompts)
+	if p := &j.pending; len(p.open) > 0 {
+		if len(lines) == 0 {
+			lines = []string{""}
 		}
-		v := j.cfg.Commands.Judge(whole)
+		// After a Ctrl-C, or at another prompt like that of the first line, the
+		// shell has probably dropped it.
+		again := next.first != p.first && next.prompt == p.prompt && strings.TrimSpace(p.prompt) != ""
+		p.alone = p.alone || again || j.line.broke
+		next.first, next.prompt = p.first, p.prompt
+	}
+	for _, line := range lines {
+		v := j.pending.judge(j.cfg.Commands, j.rules, line, len(lines) == 1, &next)
 		if text == "" || v.Action > worst.Action {
-			text, worst = candidate, v
+			text, worst = line, v
 		}
 	}
 	// Keys that could mean anything at a prompt, and a screen that shows nothing
 	// of it: nobody can say what this Enter runs.
 	blank := text == "" && j.line.odd && j.line.blind && j.prompted()
 	if v := j.cfg.Commands.Unverifiable(); (j.line.long || blank) && v.Action > worst.Action {
-		v.Incomplete = worst.Incomplete
 		worst = v
 	}
-	return text, worst
+	return text, worst, next
 }
 
 // Output takes what the target shows, before it is shown, and returns what to

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -29,17 +30,20 @@ const lineMax = 64 << 10
 type line struct {
 	text   []byte
 	kept   []byte // text where Ctrl-H erases nothing, as in dash
+	keys   []byte // all of them, as they came
 	ends   int    // where the text goes on after a Ctrl-D, which may have run what was before
 	any    bool   // a key was pressed
 	odd    bool   // a key whose effect only the screen tells: history, completion, editing
 	blind  bool   // nothing but an echo was drawn since such a key
 	long   bool   // keys were lost
+	broke  bool   // a key before it may have dropped what the line would continue
 	anchor term.Pos
 
 	// These outlive the line.
 	escape  []byte // an escape sequence that has begun
 	paste   bool   // inside a bracketed paste
 	discard bool   // of a paste that was refused: nothing of it is sent
+	kill    []byte // what readline would yank
 }
 
 const (
@@ -47,7 +51,22 @@ const (
 	pasteEnd   = "\x1b[201~"
 )
 
-func (l *line) reset() { *l = line{escape: l.escape[:0], paste: l.paste, discard: l.discard} }
+func (l *line) reset() {
+	if bytes.ContainsFunc(l.keys, func(r rune) bool { return r < ' ' }) {
+		_, l.kill = readline(l.keys, l.kill)
+	}
+	*l = line{escape: l.escape[:0], paste: l.paste, discard: l.discard, kill: l.kill}
+}
+
+// note keeps a key as it came. Of too many, what they made is kept.
+func (l *line) note(b byte) {
+	if len(l.keys) >= lineMax {
+		text, kill := readline(l.keys, l.kill)
+		l.keys, l.kill, l.long = append(l.keys[:0], text...), kill, l.long || len(text) > lineMax/2
+		l.keys = l.keys[:min(len(l.keys), lineMax/2)]
+	}
+	l.keys = append(l.keys, b)
+}
 
 // take follows the keys of p up to the next commit byte, and returns how many
 // that were and whether p[n] commits the line. A commit byte is one in the
@@ -73,9 +92,12 @@ func (l *line) take(p []byte, screen *term.Terminal) (n int, commit bool) {
 func (l *line) strange() { l.odd, l.blind = true, true }
 
 func (l *line) key(b byte) {
+	l.note(b)
+	l.broke = l.broke || b == ctrlC || b == ctrlD
 	switch {
 	case b == ctrlC && !l.paste: // within a paste it may be text
 		l.reset()
+		l.broke = true
 	case len(l.escape) > 0:
 		l.inEscape(b)
 	case b == esc:
@@ -163,7 +185,7 @@ func (l *line) drawn(screen *term.Terminal) {
 func (l *line) candidates(screen *term.Terminal, prompts []string) []string {
 	var c []string
 	add := func(s string) {
-		if s = strings.TrimSpace(s); s != "" && !slices.Contains(c, s) {
+		if s = trim(s); s != "" && !slices.Contains(c, s) {
 			c = append(c, s)
 		}
 	}
@@ -174,6 +196,11 @@ func (l *line) candidates(screen *term.Terminal, prompts []string) []string {
 	}
 	if !screen.Bracketed() {
 		add(string(l.kept))
+	}
+	// Typed ahead, cursor keys are seen by the line editor and not shown before.
+	for _, keys := range [][]byte{l.keys, cooked(l.keys)} {
+		edited, _ := readline(keys, l.kill)
+		add(edited)
 	}
 	whole := screen.Logical()
 	for _, p := range prompts {
@@ -202,14 +229,12 @@ func (l *line) candidates(screen *term.Terminal, prompts []string) []string {
 	return c
 }
 
-// pendingWith returns the unfinished text with this line added.
-func (l *line) pendingWith(before string, screen *term.Terminal, prompts []string) string {
-	c := l.candidates(screen, prompts)
-	if len(c) == 0 || len(before) > lineMax {
-		return ""
+// trim removes the blanks around a line, but for one that a backslash makes
+// text: without it the line would seem to go on.
+func trim(s string) string {
+	t := strings.TrimSpace(s)
+	if n := len(t) - len(strings.TrimRight(t, `\`)); n%2 == 1 && strings.TrimRight(s, " \t") != s {
+		t += " "
 	}
-	if before == "" {
-		return c[0]
-	}
-	return before + "\n" + c[0]
+	return t
 }

@@ -50,15 +50,9 @@ func (j *Judge) endScript() error {
 
 func (j *Judge) scriptLine(raw []byte) error {
 	text := strings.TrimRight(string(raw), "\r\n")
-	whole := text
-	if j.pending != "" {
-		whole = j.pending + "\n" + text
-	}
-	v := j.cfg.Commands.Judge(whole)
-	j.pending = ""
-	if v.Incomplete && len(whole) < lineMax {
-		j.pending = whole
-	}
+	var next pending
+	v := j.pending.judge(j.cfg.Commands, j.rules, text, true, &next)
+	j.pending = next
 	if v.Action > sallyport.Allow {
 		j.cfg.Verdict(text, v)
 	}

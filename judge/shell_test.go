@@ -169,6 +169,15 @@ func (d *desk) victim() bool {
 	return err == nil
 }
 
+// ahead types keys while the shell waits for a program: it sees them later.
+func ahead(keys string) func(d *desk) {
+	return func(d *desk) {
+		d.keys("printf 'as%s' leep; sleep 0.5\r")
+		d.wait("asleep")
+		d.keys(keys)
+	}
+}
+
 var bash = []string{"bash", "--norc", "--noprofile", "-i"}
 
 // Attack (C3): the ways round JumpServer's filter and other ways to type a
@@ -192,6 +201,55 @@ func TestForbiddenLinesAreNotRun(t *testing.T) {
 			d.keys("ls")
 			d.wait("ls")
 			d.keys("\x03")
+			d.wait("^C")
+			d.keys("\r") // bash may draw no prompt after a Ctrl-C that meets it at work
+			d.wait("ready$ ")
+			d.keys("rm -rf victim\r")
+		}},
+		{"after Ctrl-C in a quote", bash, func(d *desk) {
+			d.keys("echo '\r")
+			d.wait("more> ")
+			d.keys("\x03")
+			d.wait("^C")
+			d.keys("rm -rf victim\r")
+		}},
+		{"after Ctrl-D in a here-document", bash, func(d *desk) {
+			d.keys("cat <<X\r")
+			d.wait("more> ")
+			d.keys("\x04")
+			d.wait("ready$ ")
+			d.keys("rm -rf victim\r")
+		}},
+		{"after a quote that only the keys have", bash, func(d *desk) {
+			d.keys("echo '\x1b[D\x1b[3~\r") // Delete
+			d.wait("ready$ ")
+			d.keys("rm -rf victim\r")
+		}},
+		{"after a backslash and a blank", bash, func(d *desk) {
+			d.keys("echo \\ \r")
+			d.wait("ready$ ")
+			d.keys("rm -rf victim\r")
+		}},
+		{"continued, the start last", bash, func(d *desk) {
+			d.keys("m \\\x01r\r")
+			d.wait("more> ")
+			d.keys("-rf victim\r")
+		}},
+		{"continued, after an empty line", bash, func(d *desk) {
+			d.keys("sh <<X\r")
+			d.wait("more> ")
+			d.keys("\r")
+			d.wait("more> ")
+			d.keys("rm \\\r")
+			d.wait("more> ")
+			d.keys("-rf victim\r")
+		}},
+		{"a here-document that bash ends early", bash, func(d *desk) {
+			d.keys("cat <<X\r")
+			d.wait("more> ")
+			d.keys("X\\\r")
+			d.wait("more> ")
+			d.keys("\r")
 			d.wait("ready$ ")
 			d.keys("rm -rf victim\r")
 		}},
@@ -226,6 +284,13 @@ func TestForbiddenLinesAreNotRun(t *testing.T) {
 			d.keys("X\r")
 		}},
 		{"typed ahead", bash, func(d *desk) { d.keys("sleep 0.3\r"); d.keys("rm -rf victim\r") }},
+		{"typed ahead, the start last", bash, ahead(" -rf victim\x01rm\r")},
+		{"typed ahead, with arrows", bash, ahead("m -rf victim" + strings.Repeat("\x1b[D", 12) + "r\r")},
+		{"typed ahead, with Home and End", bash, ahead("m -rf vict\x1b[Hr\x1bOFim\r")},
+		{"typed ahead, killed and yanked", bash, ahead("-rf victim\x01\x0brm \x19\r")},
+		{"typed ahead, transposed", bash, ahead("mr\x14 -rf victim\r")},
+		{"typed ahead, by words", bash, ahead(" -rf victim\x1bb\x1bb\x02\x02rm\r")},
+		{"typed ahead, a key erased", bash, ahead(" -rf victim\x01\x05\x7frm\r")},
 		{"bracketed paste", bash, func(d *desk) { d.keys("\x1b[200~rm -rf victim\x1b[201~\r") }},
 		{"paste of two lines", bash, func(d *desk) { d.keys("\x1b[200~ls\rrm -rf victim\r\x1b[201~\r") }},
 		{"dash", []string{"dash", "-i"}, func(d *desk) { d.keys("rm -rf victim\r") }},
@@ -332,6 +397,7 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 					d.keys("\r")
 				}
 				d.wait("over")
+				d.wait("ready$ ")
 				d.until("the mask", func() bool { return strings.Contains(d.recorded.String(), "•") })
 				d.run("echo seen")
 				d.judge.Close()

@@ -25,8 +25,12 @@ type Verdict struct {
 	Class      sallyport.Class // the class that decided; empty for a rule
 	Reason     string          // a lower-case clause for the user
 	Incomplete bool            // the shell would ask for more: judge it with what follows
+	Heredoc    *Heredoc        // what more lines would belong to first; nil: none is open
 	Program    string          // the program that it is about
 }
+
+// Heredoc is a here-document that is open at the end of a line.
+type Heredoc = shell.Heredoc
 
 // RuleError is a command rule that does not compile, by its index in the role.
 type RuleError struct {
@@ -97,7 +101,7 @@ func (c *Commands) Judge(line string) Verdict {
 	}
 	s := shell.Parse(line)
 	v := c.judge(&s)
-	v.Incomplete = s.Incomplete
+	v.Incomplete, v.Heredoc = s.Incomplete, s.Heredoc
 	return v
 }
 

@@ -73,6 +73,10 @@ func TestBypassesMeetTheRule(t *testing.T) {
 		"x='rm -r y'; eval $x", `x='rm -r y'; eval "$x"`, "eval eval rm -r x", "eval -- rm -r x", "trap 'rm -r x' EXIT", "trap -- 'rm -r x' 0", "alias l='rm -r x'", "alias l=rm\\ -r",
 		"ssh localhost rm -r x", "ssh -p 22 -o A=b root@localhost 'rm -r x'", "flock /tmp/l rm -r x", "flock /tmp/l -c 'rm -r x'", "flock -w 5 /tmp/l rm -r x",
 		"echo 'rm -r x' | sh", "echo rm -r x | bash", "printf 'rm -r x' | sh", `printf 'rm -r x\n' | sudo sh`, "printf '%s' 'rm -r x' | sh", "echo 'rm -r x' | bash -s", "echo rm -r x | at now",
+		"sudo -i <<E\nrm -r x\nE", "su - bob <<< 'rm -r x'", "ssh h <<E\nrm -r x\nE", "docker exec -i c sh <<E\nrm -r x\nE", "echo rm -r x | bash -s y", "echo rm -r x | bash5.1 +x -o posix", "exec <<E\nrm -r x\nE", "sudo -ueve rm -r x", "fish --command='rm -r x'", "pwsh -c rm -r x",
+		"setarch i686 rm -r x", "setarch x86_64 -R rm -r x", "capsh -- -c 'rm -r x'", "su bob -- -c 'rm -r x'",
+		// where bash ends a here-document: lines that are joined, a bracket
+		"cat <<E\nE\\\n\nrm -r x", "cat <<E\n\\\nE\nrm -r x", "cat <<E\nx\nE\\\n\nrm -r x\nE", "eval \"$(cat <<E\nrm -r x\nE)\"", "cat <<A <<B\nA\nB\nrm -r x",
 		"bash <<< 'rm -r x'", "sh <<E\nrm -r x\nE", "sh <<'E'\nrm -r x\nE", "sh <<-E\n\trm -r x\n\tE", "cat <<E | sh\nrm -r x\nE", "sh <<E\nrm -r x", "sudo -u x bash <<E\nrm -r x\nE",
 		"ip netns exec n rm -r x", "docker exec -it c rm -r x", "kubectl exec p -- rm -r x", "strace -f rm -r x", "systemd-run --wait rm -r x", "/lib64/ld-linux-x86-64.so.2 /bin/rm -r x", "noglob rm -r x",
 		"time sudo env A=b nice -n 5 timeout 5 sh -c 'exec r\"\"m -r x'", "hash -p /bin/rm ls; ls -r x; rm -r x", "find / | xargs -P4 sudo rm -r --", "tar cf x y --checkpoint-action=exec='rm -r x'",
@@ -107,6 +111,8 @@ func TestInnocentsPass(t *testing.T) {
 		"awk '/x/ {print $1}' f", "sed -i 's/rm -r/x/' f", "chmod -R 755 /srv/x", "chmod 777 x", "scp -t /tmp", "rsync --server -logDtpre.iLsfxC . /x", "trap - EXIT", "time ls", "make -r", "stty -a", "echo !", "echo 'a!b'", "[ ! -f x ]", "! true",
 		"xargs -n1 echo < x", "find . -exec grep -r x {} +", "nice make", "watch -n 5 df -h", "timeout 5 ls -r", "while read -r l; do echo \"$l\"; done < f", "printf '%s\\n' a b", "diff <(sort a) <(sort b)", "test -d x || mkdir x",
 		"mysql -e 'select 1'", "git log --oneline -r", "PGPASSWORD=x psql -c 'drop'", "openssl x509 -in x -noout -text", "vim +10 x", "kubectl get pods -A", "alias ll='ls -l'", "cd /tmp && ls | wc -l", "cat a > b 2>&1", "echo a\\;rm -r", "tar xf rm.tar -r",
+		"sudo -i", "su - bob", "bash -l", "python3 --version", "python3 -V", "python3 -m http.server", "python3 -u x.py", "python3 -W ignore x.py a", "perl -v", "perl -pi.bak -e s/a/b/ f", "perl -I lib x.pl", "perl x.pl", "ruby -e 'puts 1'", "ruby x.rb", "node -v", "node x.js", "node -r ./a b.js", "node -p 1+1",
+		"php -v", "php -r 'echo 1;'", "php artisan x", "php -f x.php", "lua x.lua", "lua -e 'print(1)'", "tclsh x.tcl", "Rscript x.R", "deno run x.ts", "bun x", "awk -f x.awk f", "sed -f x f", "make -f x", "crontab -l", "crontab -e", "crontab f", "at -l", "exec 3< f", "exec < /dev/null", "exec bash", "docker login",
 	} {
 		if v := c.Judge(line); v.Action != sallyport.Allow {
 			t.Errorf("%q: %s %s %q", line, v.Action, v.Class, v.Reason)
@@ -122,7 +128,8 @@ func TestOpaqueAndTamper(t *testing.T) {
 			"$x -r y", "$(cat f) x", "`cat f`", "${x}y", "eval $x", `eval "$(cat f)"`, "sh -c $x", `sh -c "$x"`, "curl x | bash", "cat f | sh", "base64 -d <<< cm0gLXI= | sh", "sh < f", "echo cm0= | base64 -d | sudo bash -s",
 			"bash <(curl x)", "source <(curl x)", ". /dev/stdin", "sh /dev/stdin", "!!", "!rm", "sudo !!", "^ls^rm", "ls !$", "python3 -c 'import os; os.system(\"x\")'", "perl -e 'system(\"x\")'", "perl -e 'exec x'", "ruby -e '`x`'",
 			"awk 'BEGIN{system(\"x\")}'", "rm $x y", "cat $f", "cat /etc/$x", "cat /etc/sha{d,}$x", "cat $(echo /etc/$x)", "xargs cat", "cat x | xargs rm", "/bin/* x", "/usr/bin/?? x", "enable -f x y", "vim -c ':!ls'", "cat f | python3", "at now < f", "xargs -I{} sh -c {}",
-			"./a*b", "su < f", "find . | parallel", "while read x; do $x; done < f", "read x; $x", "x=$(cat f); $x", "rm -- $x; rm -$x y",
+			"./a*b", "python3", "python3 -", "sudo python3.11 -u", "python3 -W ignore", "python3 /dev/stdin", "perl", "perl -w", "perl -I lib", "perl - x", "ruby", "node", "node -", "tclsh", "php", "php -d x=y", "lua", "lua5.4 -", "expect -f -", "deno run -", "awk -f -", "awk --file=/dev/stdin f", "sed -f -", "make -f -",
+			"ed", "ed x", "ex -s x", "vim -es x", "at now", "batch", "crontab -", "crontab -u bob -", "crontab", "exec < f", "exec <&3", "ssh h < f", "sh $x", "su < f", "find . | parallel", "while read x; do $x; done < f", "read x; $x", "x=$(cat f); $x", "rm -- $x; rm -$x y",
 		},
 		sallyport.ClassTamper: {
 			"PS1=x", "export PS1=", "PROMPT_COMMAND=x", "declare PROMPT_COMMAND=x", "bind -x '\"a\":ls'", "bind '\"a\": \"ls\"'", "stty -echo", "LD_PRELOAD=/x ls", "export LD_PRELOAD=/x", "env LD_PRELOAD=/x ls", "sudo LD_PRELOAD=/x ls", "exec 2>/dev/null",

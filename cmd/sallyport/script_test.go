@@ -29,6 +29,7 @@ import (
 // Each person is a command: "alice ssh gate ls" runs ssh with alice's
 // configuration. "gateway start|stop|kill|hup|wait" is the operator.
 func TestMain(m *testing.M) {
+	syscall.Umask(0o022) // the files of a script are then what an operator would make
 	testscript.Main(m, map[string]func(){"sallyport": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -29,11 +30,15 @@ func (w *walker) call(words []string, in source) {
 	switch {
 	case !Word(words[0]).Literal():
 		w.find(Opaque, "", "the name of the program is not on the line")
+		w.script.Input = w.script.Input || readShellArgs(args).stdin
 		if words[0] == unknown {
 			w.call(args, in) // $SUDO rm
 		}
 	case strings.ContainsAny(program, "*?[") && program != "[" && program != "[[":
 		w.find(Opaque, "", "the name of the program is a pattern")
+		w.script.Input = w.script.Input || readShellArgs(args).stdin
+	case isStdin(words[0]):
+		w.stream(program, words[0], in)
 	}
 	w.tamper(program, args)
 	if wr, ok := wrapperOf(program); ok {
@@ -61,31 +66,31 @@ func (w *walker) unwrap(program string, wr wrapper, args []string, in source) {
 		if len(args) > 0 && (args[0] == "-v" || args[0] == "-V") {
 			return // asks where a program is
 		}
-	case "sudo", "sudo-rs":
+	case "sudo", "sudo-rs", "doas", "dzdo":
 		head := args[:len(args)-len(inner)]
-		if hasShort(head, "si") || contains(head, "--shell") || contains(head, "--login") {
+		flags := wr.flags(head)
+		if strings.ContainsAny(flags, "si") || contains(head, "--shell") || contains(head, "--login") {
 			// sudo -s hands its words to a shell, so does sudo -i.
-			w.shell(append([]string{"-c"}, pickJoined(inner)...), in)
+			if len(inner) == 0 {
+				w.shell(nil, in)
+			} else {
+				w.text(program, strings.Join(inner, " "), in)
+			}
 		}
-		if hasShort(head, "e") || contains(head, "--edit") {
+		if strings.Contains(flags, "e") || contains(head, "--edit") {
 			return
+		}
+	case "systemd-run":
+		if strings.Contains(wr.flags(args), "S") || contains(args, "--shell") {
+			w.shell(nil, in)
 		}
 	case "xargs", "parallel":
 		inner = w.fed(program, args[:len(args)-len(inner)], inner, in)
 	}
-	if program == "nsenter" || program == "unshare" || program == "chroot" || program == "doas" && hasShort(args, "s") {
-		if len(inner) == 0 {
-			w.shell(nil, in) // they start a shell
-		}
+	if wr.shell && len(inner) == 0 {
+		w.shell(nil, in)
 	}
 	w.call(inner, in)
-}
-
-func pickJoined(words []string) []string {
-	if len(words) == 0 {
-		return nil
-	}
-	return []string{strings.Join(words, " ")}
 }
 
 // fed returns the command that xargs builds from its input.
@@ -96,6 +101,7 @@ func (w *walker) fed(program string, head, inner []string, in source) []string {
 	}
 	input := []string{unknown}
 	if in.isText {
+		w.used = true
 		input = strings.Fields(in.text)
 	}
 	if len(inner) == 0 {
@@ -122,9 +128,13 @@ func (w *walker) fed(program string, head, inner []string, in source) []string {
 
 // runs follows a program that takes code or a command in its own way.
 func (w *walker) runs(program string, args []string, in source) {
-	switch program {
-	case "sh", "bash", "dash", "zsh", "ksh", "ksh93", "mksh", "ash", "rbash", "fish", "csh", "tcsh", "yash", "pwsh":
+	if isShell(program) {
 		w.shell(args, in)
+		return
+	}
+	switch program {
+	case "pwsh", "powershell":
+		w.powershell(args, in)
 	case "eval":
 		if len(args) > 0 && args[0] == "--" {
 			args = args[1:]
@@ -142,17 +152,8 @@ func (w *walker) runs(program string, args []string, in source) {
 				w.text(program, value, in)
 			}
 		}
-	case "su", "runuser", "sg", "script":
-		if code, ok := option(args, 'c', "command"); ok {
-			w.text(program, code, in)
-		} else if program == "runuser" && hasShort(args, "u") {
-			inner, _ := wrapper{values: "ugG"}.command(args)
-			w.call(inner, in)
-		} else if program == "sg" && len(args) > 1 {
-			w.text(program, strings.Join(args[1:], " "), in)
-		} else if program == "su" && in.piped {
-			w.source(program, in)
-		}
+	case "su", "runuser", "sg", "script", "newgrp", "login", "capsh":
+		w.otherUser(program, args, in)
 	case "watch":
 		inner, _ := wrapper{values: "nq", long: []string{"interval", "equexit"}}.command(args)
 		if hasShort(args[:len(args)-len(inner)], "x") {
@@ -163,8 +164,12 @@ func (w *walker) runs(program string, args []string, in source) {
 	case "ssh":
 		wr := wrapper{values: "BbcDEeFIiJLlmOopQRSWw", operands: 1}
 		inner, _ := wr.command(args)
+		flags := wr.flags(args) + wr.flags(inner)
 		// Options may follow the host.
 		inner = inner[min(wr.options(inner), len(inner)):]
+		if len(inner) == 0 && !strings.ContainsAny(flags, "NGQVW") {
+			w.shell(nil, in)
+		}
 		w.text(program, strings.Join(inner, " "), in)
 	case "flock":
 		if code, ok := option(args, 'c', "command"); ok {
@@ -181,12 +186,8 @@ func (w *walker) runs(program string, args []string, in source) {
 				w.call(args[i+2:], in)
 			}
 		}
-	case "docker", "podman", "nerdctl", "kubectl", "lxc", "machinectl":
-		w.container(args, in)
-	case "at", "batch":
-		if in.piped {
-			w.source(program, in)
-		}
+	case "docker", "docker-compose", "podman", "nerdctl", "kubectl", "oc", "lxc", "incus", "machinectl":
+		w.container(program, args, in)
 	case "hash":
 		if path, ok := option(args, 'p', ""); ok {
 			w.call([]string{path}, in)
@@ -224,10 +225,72 @@ func (w *walker) findExec(args []string, in source) {
 	}
 }
 
+// otherUser follows the programs that start a shell unless they are told
+// otherwise, each in its own way.
+func (w *walker) otherUser(program string, args []string, in source) {
+	code, hasCode := option(args, 'c', "command")
+	if c, ok := option(args, 0, "session-command"); ok {
+		code, hasCode = c, true
+	}
+	wr := wrapper{values: "cgGsw", long: []string{"group", "supp-group", "shell", "whitelist-environment"}}
+	rest, _ := wr.command(args)
+	switch program {
+	case "su", "runuser":
+		if hasCode {
+			w.text(program, code, in)
+			return
+		}
+		if program == "runuser" && hasShort(args, "u") {
+			inner, _ := wrapper{values: "ugG"}.command(args)
+			w.call(inner, in)
+			return
+		}
+		if len(rest) > 0 && rest[0] == "-" {
+			rest = rest[1:]
+		}
+		rest = rest[min(1, len(rest)):] // the user; what follows is the shell's
+		if len(rest) > 0 && rest[0] == "--" {
+			rest = rest[1:]
+		}
+		w.shell(rest, in)
+	case "sg":
+		if len(rest) > 0 && rest[0] == "-" {
+			rest = rest[1:]
+		}
+		switch {
+		case hasCode:
+			w.text(program, code, in)
+		case len(rest) > 1:
+			w.text(program, strings.Join(rest[1:], " "), in)
+		default:
+			w.shell(nil, in)
+		}
+	case "capsh":
+		if i := slices.Index(args, "--"); i >= 0 {
+			w.shell(args[i+1:], in)
+		}
+	case "script":
+		if i := slices.Index(args, "--"); i >= 0 && i+1 < len(args) {
+			w.call(args[i+1:], in)
+		}
+		fallthrough
+	default:
+		if hasCode {
+			w.text(program, code, in)
+		} else {
+			w.shell(nil, in)
+		}
+	}
+}
+
 // container follows docker exec NAME command and kubectl exec POD -- command.
-func (w *walker) container(args []string, in source) {
+func (w *walker) container(program string, args []string, in source) {
+	starts := []string{"attach"}
+	if program == "machinectl" || program == "lxc" || program == "incus" {
+		starts = []string{"shell", "login"}
+	}
 	for i, a := range args {
-		if a != "exec" && a != "run" && a != "shell" {
+		if a != "exec" && a != "run" && !contains(starts, a) {
 			continue
 		}
 		rest := args[i+1:]
@@ -240,6 +303,9 @@ func (w *walker) container(args []string, in source) {
 		inner, _ := wrapper{values: "euwnclhvp", operands: 1, long: []string{
 			"env", "user", "workdir", "name", "volume", "publish", "network", "entrypoint", "mount", "env-file", "namespace", "container",
 		}}.command(rest)
+		if len(inner) == 0 && (contains(starts, a) || hasShort(rest, "i")) {
+			w.shell(nil, in)
+		}
 		w.call(inner, in)
 		return
 	}

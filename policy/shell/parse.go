@@ -3,7 +3,6 @@ package shell
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -74,8 +73,6 @@ func declares(word string) bool {
 	return false
 }
 
-var unclosedHeredoc = regexp.MustCompile("unclosed here-document `([^`]*)`")
-
 // code parses text and walks it. Bash first, as most targets run it; what it
 // refuses may be zsh; what both refuse is cut at its operators, so that a
 // dialect we do not speak (fish) still has its commands looked at.
@@ -85,12 +82,19 @@ func (w *walker) code(text string, in source, depth int) {
 	}
 	defer func(d int) { w.depth = d }(w.depth)
 	w.depth = depth
-	text = strings.ReplaceAll(text, "\r", "\n")
-	stmts, comments, err := parse(text, syntax.LangBash)
-	if m := unclosedHeredoc.FindStringSubmatch(errText(err)); m != nil {
-		// A shell that reads no more lines runs it with a warning.
-		w.script.Incomplete = w.script.Incomplete || depth == 0
-		stmts, comments, err = parse(text+"\n"+m[1]+"\n", syntax.LangBash)
+	w.read(strings.ReplaceAll(text, "\r", "\n"), in, 0)
+}
+
+// maxRereads bounds the readings of one text.
+const maxRereads = 4
+
+// read is one reading of the text; rereads counts those before it.
+func (w *walker) read(text string, in source, rereads int) {
+	depth := w.depth
+	stmts, comments, open, err := closed(text, syntax.LangBash)
+	w.script.Incomplete = w.script.Incomplete || open != nil && depth == 0
+	if open != nil && unclosedHeredoc.MatchString(errText(err)) {
+		w.unread("it has too many here-documents")
 	}
 	if err != nil && !syntax.IsIncomplete(err) {
 		if s, c, zerr := parse(text, syntax.LangZsh); zerr == nil {
@@ -116,6 +120,14 @@ func (w *walker) code(text string, in source, depth int) {
 	default:
 		w.find(Opaque, "", "the line is not understood as shell code")
 		w.pieces(text, in)
+	}
+	again, other := reread(text)
+	if other && rereads < maxRereads {
+		w.read(again, in, rereads+1)
+	}
+	if open != nil && depth == 0 && rereads == 0 {
+		open.Code = open.Code || other || w.used
+		w.script.Heredoc = open
 	}
 }
 

@@ -94,7 +94,7 @@ func TestShortCutAgrees(t *testing.T) {
 		if !plain(line) {
 			t.Errorf("%q takes no short cut", line)
 		}
-		if a, b := Parse(line), Parse(line+" #"); !slices.Equal(show(a), show(b)) || !slices.Equal(a.Findings, b.Findings) {
+		if a, b := Parse(line), Parse(line+" #"); !slices.Equal(show(a), show(b)) || !slices.Equal(a.Findings, b.Findings) || a.Input != b.Input {
 			t.Errorf("%q: %q, parsed %q", line, show(a), show(b))
 		}
 	}
@@ -122,4 +122,36 @@ func FuzzParse(f *testing.F) {
 			t.Error("unbounded")
 		}
 	})
+}
+
+func TestHeredoc(t *testing.T) {
+	for text, want := range map[string]*Heredoc{
+		"ls": nil, "cat <<E\nx\nE": nil, "cat <<< E": nil, "sh -c 'cat <<E'": nil,
+		"cat <<E": {Delimiter: "E"}, "cat > f <<-E; ls": {Delimiter: "E", Tabs: true}, "cat << 'a b'\nx $(y)": {Delimiter: "a b", Quoted: true},
+		`cat <<\E`: {Delimiter: "E", Quoted: true}, "cat <<E'x'": {Delimiter: "Ex"}, "cat <<''": {Quoted: true}, "cat <<A <<B": {Delimiter: "A"}, "cat <<A <<B\nA": {Delimiter: "B"},
+		// what is in it counts
+		"sh <<E": {Delimiter: "E", Code: true}, "cat <<E | sudo bash -s": {Delimiter: "E", Code: true}, "xargs rm <<'E'": {Delimiter: "E", Quoted: true, Code: true}, "{ sh; } <<E": {Delimiter: "E", Code: true},
+		"cat <<E\n$(": nil, "cat <<E\n$(x)": {Delimiter: "E", Code: true}, "cat <<E\n$\\\n(": {Delimiter: "E", Code: true}, "cat <<E\nx \\": {Delimiter: "E", Code: true}, "cat <<E\nx \\\ny $z": {Delimiter: "E"},
+		"cat <<E\nE\\\n": {Delimiter: "E", Code: true}, "ls \"$(cat <<E\nE)": {Delimiter: "E", Code: true},
+	} {
+		got := Parse(text).Heredoc
+		if (got == nil) != (want == nil) || got != nil && *got != *want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+	h := &Heredoc{Delimiter: "E"}
+	for line, want := range map[string]bool{
+		"": true, "rm -r x": true, " E": true, "$x `": false, "$(x": false, "x\\": false, `x\y`: true, "E": false, "\tE": false, "E)": false, "x\rE": false, "${x": false, "$x": true,
+	} {
+		if got := h.Text(line); got != want {
+			t.Errorf("%q is text: %t", line, got)
+		}
+	}
+	if !(&Heredoc{Delimiter: "E", Quoted: true}).Text("$(x) \\") || (&Heredoc{Delimiter: "E", Code: true}).Text("x") || (*Heredoc)(nil).Text("x") {
+		t.Error("a quoted delimiter, code, or none")
+	}
+	// A shell that reads no more lines runs it: it must be read to be judged.
+	if Parse("rm x "+strings.Repeat("<<E ", 50)).Unread == "" {
+		t.Error("too many are no matter")
+	}
 }

@@ -52,6 +52,10 @@ type Script struct {
 	Findings []Finding
 	// Incomplete: the shell would ask for another line first.
 	Incomplete bool
+	// Heredoc is what more lines would belong to first; nil: none is open.
+	Heredoc *Heredoc
+	// Input: something in it runs what is sent to the standard input.
+	Input bool
 	// Unread is not empty where the line is beyond what is parsed, and says why.
 	Unread string
 }

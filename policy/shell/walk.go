@@ -22,10 +22,11 @@ type walker struct {
 	script Script
 	vars   map[string][]string // every value that the line gives a variable
 	pipes  int
-	depth  int // of code within code
-	nested int // of programs run by programs
-	budget int // bytes of code left
-	words  int // words and statements left
+	depth  int  // of code within code
+	nested int  // of programs run by programs
+	budget int  // bytes of code left
+	words  int  // words and statements left
+	used   bool // text that flows in was read as code or words
 }
 
 func (w *walker) find(k Kind, program, format string, args ...any) {
@@ -66,8 +67,11 @@ func (w *walker) stmt(s *syntax.Stmt, in source) {
 		w.binary(c, in)
 	case *syntax.CallExpr:
 		w.callExpr(c, in)
-		if len(c.Args) > 0 && c.Args[0].Lit() == "exec" && len(c.Args) == 1 && hidesScreen(s.Redirs) {
-			w.find(Tamper, "exec", "the shell's own output is redirected")
+		if len(c.Args) == 1 && c.Args[0].Lit() == "exec" {
+			if hidesScreen(s.Redirs) {
+				w.find(Tamper, "exec", "the shell's own output is redirected")
+			}
+			w.feeds(s.Redirs)
 		}
 	case *syntax.DeclClause:
 		w.declare(c, in)

@@ -12,19 +12,28 @@ type wrapper struct {
 	long     []string // long options with a value in the next word
 	operands int      // words between the options and the command
 	assigns  bool     // NAME=value may stand before the command
+	shell    bool     // without a command it starts a shell
 }
 
 // wrapperOf returns how the program wraps another.
 func wrapperOf(program string) (wrapper, bool) {
 	switch program {
-	case "sudo", "sudo-rs":
+	case "sudo", "sudo-rs", "dzdo":
 		return wrapper{values: "CDghpRrtTuU", assigns: true, long: []string{
 			"close-from", "chdir", "group", "host", "prompt", "chroot", "role", "type", "command-timeout", "user", "other-user",
 		}}, true
 	case "doas":
 		return wrapper{values: "uC"}, true
 	case "pkexec":
-		return wrapper{long: []string{"user"}}, true
+		return wrapper{long: []string{"user"}, shell: true}, true
+	case "run0":
+		return wrapper{values: "uDgM", shell: true, long: []string{
+			"unit", "property", "description", "slice", "user", "group", "nice", "chdir", "setenv", "background", "machine",
+		}}, true
+	case "gosu", "su-exec", "setuidgid", "runcon":
+		return wrapper{operands: 1}, true
+	case "ssh-agent":
+		return wrapper{values: "aEOPt"}, true
 	case "env":
 		return wrapper{values: "uCaS", assigns: true, long: []string{"unset", "chdir", "argv0", "split-string"}}, true
 	case "nice":
@@ -47,12 +56,16 @@ func wrapperOf(program string) (wrapper, bool) {
 		}}, true
 	case "parallel":
 		return wrapper{values: "jPaISn", long: []string{"jobs", "arg-file", "max-args", "colsep", "delay", "timeout", "joblog", "results"}}, true
-	case "chroot":
-		return wrapper{operands: 1}, true
+	case "chroot", "arch-chroot":
+		return wrapper{operands: 1, shell: true}, true
+	case "lxc-attach":
+		return wrapper{values: "nsPlLugv", shell: true, long: []string{"name", "namespaces", "lxcpath", "logpriority", "logfile", "uid", "gid", "set-var"}}, true
+	case "systemd-nspawn":
+		return wrapper{values: "DiMSpuUE", shell: true, long: []string{"directory", "image", "machine", "slice", "property", "user", "setenv", "bind"}}, true
 	case "unshare":
-		return wrapper{values: "RwSG", long: []string{"root", "wd", "setuid", "setgid", "map-user", "map-group", "propagation"}}, true
+		return wrapper{values: "RwSG", shell: true, long: []string{"root", "wd", "setuid", "setgid", "map-user", "map-group", "propagation"}}, true
 	case "nsenter":
-		return wrapper{values: "tSGrw", long: []string{"target", "setuid", "setgid"}}, true
+		return wrapper{values: "tSGrw", shell: true, long: []string{"target", "setuid", "setgid"}}, true
 	case "setpriv":
 		return wrapper{long: []string{"reuid", "regid", "groups", "inh-caps", "ambient-caps", "bounding-set", "securebits", "pdeathsig"}}, true
 	case "systemd-run":
@@ -64,16 +77,18 @@ func wrapperOf(program string) (wrapper, bool) {
 		return wrapper{long: []string{"what", "who", "why", "mode"}}, true
 	case "strace", "ltrace":
 		return wrapper{values: "abeEIoOpPsSuUX"}, true
-	case "prlimit", "setarch", "linux32", "linux64", "i386", "x86_64":
+	case "prlimit":
 		return wrapper{}, true
-	case "firejail", "proot", "fakeroot", "fakechroot", "dbus-run-session", "catchsegv", "xvfb-run", "cgexec", "numactl", "torsocks", "proxychains", "proxychains4":
+	case "setarch", "linux32", "linux64", "uname26", "i386", "i586", "i686", "x86_64", "aarch64", "ppc64le", "s390x":
+		return wrapper{shell: true}, true
+	case "firejail", "proot", "fakeroot", "fakechroot":
+		return wrapper{values: "g", shell: true}, true
+	case "dbus-run-session", "catchsegv", "xvfb-run", "cgexec", "numactl", "torsocks", "proxychains", "proxychains4":
 		return wrapper{values: "g"}, true
 	case "start-stop-daemon":
 		return wrapper{}, false
 	case "nohup", "setsid", "builtin", "command", "exec", "busybox", "toybox", "noglob", "nocorrect", "-", "choom", "chronic", "ifne", "rlwrap", "caffeinate", "eatmydata":
 		return wrapper{values: pickString(program == "exec", "a", "")}, true
-	case "arch-chroot":
-		return wrapper{operands: 1}, true
 	}
 	if strings.HasPrefix(program, "ld-linux") || strings.HasPrefix(program, "ld-musl") || program == "ld.so" {
 		return wrapper{long: []string{"library-path", "preload", "argv0", "audit"}}, true
@@ -119,6 +134,32 @@ func (wr wrapper) options(args []string) int {
 		}
 	}
 	return len(args)
+}
+
+// flags returns the letters of the short options before the command.
+func (wr wrapper) flags(args []string) string {
+	out := ""
+	for i, end := 0, wr.options(args); i < min(end, len(args)); i++ {
+		a := args[i]
+		switch {
+		case len(a) < 2 || a[0] != '-':
+		case a[1] == '-':
+			if slices.Contains(wr.long, a[2:]) {
+				i++
+			}
+		default:
+			j := strings.IndexAny(a[1:], wr.values)
+			if wr.values == "" || j < 0 {
+				out += a[1:]
+				continue
+			}
+			out += a[1 : j+2]
+			if j == len(a)-2 {
+				i++
+			}
+		}
+	}
+	return out
 }
 
 // option returns the value of a short or long option, wherever it stands
