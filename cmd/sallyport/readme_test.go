@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"regexp"
 	"strings"
 	"testing"
@@ -95,9 +96,10 @@ func TestTheREADMEsFiveMinutes(t *testing.T) {
 	served := false
 	for _, line := range lines {
 		words := strings.Fields(place.Replace(line))
+		if words[0] == "make" || slices.Contains(words, "bin/sallyport") {
+			continue // this test's binary stands for the one that is built
+		}
 		switch words[0] {
-		case "make", "install": // this test's binary stands for the one that is built
-			continue
 		case "sallyport":
 			if err := os.MkdirAll(root+"/var/lib", 0o755); err != nil {
 				t.Fatal(err)
@@ -118,7 +120,7 @@ func TestTheREADMEsFiveMinutes(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v: %s", line, err, out)
 			}
-			if words[0] == "cp" {
+			if words[0] == "install" {
 				text, err := os.ReadFile(file)
 				if err != nil {
 					t.Fatal(err)
