@@ -41,7 +41,7 @@ func parseFlags(args []string, errs io.Writer) (options, error) {
 	f.StringVar(&rows, "rows", "", "only these rows, such as 1,4,9 (default all: "+strings.Trim(fmt.Sprint(knownRows()), "[]")+")")
 	f.IntVar(&o.idle, "idle", 1000, "idle interactive sessions of row 9")
 	f.DurationVar(&o.rest, "rest", 20*time.Second, "how long those idle before their memory is read")
-	f.DurationVar(&o.limit, "limit", 6*time.Minute, "stop measuring after this long")
+	f.DurationVar(&o.limit, "limit", 15*time.Minute, "stop measuring after this long")
 	f.BoolVar(&o.quick, "quick", false, "see that it works: one round, small sizes; the figures mean little")
 	if err := f.Parse(args); err != nil {
 		return o, err

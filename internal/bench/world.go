@@ -18,6 +18,7 @@ import (
 
 	"sallyport/ca"
 	"sallyport/internal/sshtest"
+	"sallyport/recorder"
 )
 
 // account is the login on the target and on both OpenSSH hops.
@@ -196,11 +197,13 @@ func (w *world) typescripts() string { return filepath.Join(w.dir, "typescripts"
 // forget removes the recordings that are complete, so that the disk neither
 // fills nor is still busy with them while something else is measured.
 func (w *world) forget() {
-	for _, pattern := range []string{filepath.Join(w.typescripts(), "*"), filepath.Join(w.gate.data, "recordings", "*", "*", "*", "*")} {
-		paths, _ := filepath.Glob(pattern) // the patterns are sound
-		for _, p := range paths {
-			os.RemoveAll(p)
-		}
+	scripts, _ := filepath.Glob(filepath.Join(w.typescripts(), "*")) // the patterns are sound
+	seals, _ := filepath.Glob(filepath.Join(w.gate.data, "recordings", "*", "*", "*", "*", recorder.SealName))
+	for _, p := range scripts {
+		os.RemoveAll(p)
+	}
+	for _, p := range seals {
+		os.RemoveAll(filepath.Dir(p))
 	}
 }
 

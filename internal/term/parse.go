@@ -20,10 +20,43 @@ const maxString = 1 << 20
 
 // Write shows p. It never fails.
 func (t *Terminal) Write(p []byte) (int, error) {
-	for _, c := range p {
-		t.step(c)
+	for rest := p; len(rest) > 0; {
+		n := t.run(rest)
+		if n == 0 {
+			t.step(rest[0])
+			n = 1
+		}
+		rest = rest[n:]
 	}
 	return len(p), nil
+}
+
+// run shows the printable ASCII at the beginning of p, at most to the end of the
+// row, and returns how much that was. It is what step does, in one go.
+func (t *Terminal) run(p []byte) int {
+	if t.state != ground || t.nutf > 0 || t.pending {
+		return 0
+	}
+	row := t.lines[t.y].cells
+	cells := row[t.x:]
+	n := 0
+	for n < len(p) && n < len(cells) && p[n]-0x20 < 0x5f {
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	t.split(row, t.x)
+	t.split(row, t.x+n)
+	for i, c := range p[:n] {
+		cells[i] = cell{r: rune(c)}
+	}
+	t.x += n
+	t.last = rune(p[n-1])
+	if t.x >= t.cols {
+		t.x, t.pending = t.cols-1, true
+	}
+	return n
 }
 
 func (t *Terminal) step(c byte) {

@@ -291,6 +291,16 @@ func (t *Terminal) scroll(from, to, n int) {
 		return
 	}
 	region := t.lines[from:to]
+	if n == 1 { // what nearly every scroll is
+		first := region[0]
+		copy(region, region[1:])
+		region[size-1] = first
+		clearLines(region[size-1:])
+		if from == 0 && !t.alternate {
+			t.top++
+		}
+		return
+	}
 	moved := t.scratch[:0]
 	if n > 0 {
 		moved = append(append(moved, region[n:]...), region[:n]...) // at most one screen

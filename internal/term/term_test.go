@@ -118,8 +118,19 @@ func FuzzTerminal(f *testing.F) {
 		f.Add([]byte(s), 10, 3)
 	}
 	f.Fuzz(func(t *testing.T, p []byte, cols, rows int) {
-		term := New(cols, rows)
+		term, slow := New(cols, rows), New(cols, rows)
 		term.Write(p)
+		for _, c := range p { // without the short cut
+			slow.step(c)
+		}
+		for y := range term.rows {
+			if a, b := term.Row(y), slow.Row(y); a != b {
+				t.Fatalf("row %d is %q, byte by byte %q", y, a, b)
+			}
+		}
+		if term.Cursor() != slow.Cursor() || term.pending != slow.pending || term.last != slow.last {
+			t.Fatalf("the cursor is at %+v, byte by byte at %+v", term.Cursor(), slow.Cursor())
+		}
 		at := term.Cursor()
 		term.Resize(rows, cols)
 		term.Write(p)
