@@ -36,7 +36,8 @@ func (r *Recorder) Run(ctx context.Context) {
 			waiting = waiting[1:]
 		case <-tick.C:
 			for _, s := range r.sessions() {
-				if !s.queued.Swap(true) { // else its last sync is not over
+				// Idle sessions cost nothing; one whose last sync is not over waits.
+				if s.unsynced() && !s.queued.Swap(true) {
 					waiting = append(waiting, s)
 				}
 			}

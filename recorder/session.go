@@ -82,6 +82,16 @@ func (s *Session) track(name string) (*track, error) {
 	return t, nil
 }
 
+// unsynced reports whether there is something to sync or to close.
+func (s *Session) unsynced() bool {
+	if s.dirty.Load() {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.tracks, func(t *track) bool { return t.dirty.Load() || t.done.Load() })
+}
+
 // sync flushes everything that was written before the call.
 func (s *Session) sync() error {
 	s.mu.Lock()
