@@ -13,16 +13,18 @@ import (
 
 func sample() ([]sallyport.User, []sallyport.Target, []sallyport.Role, map[sallyport.Permission]sallyport.Members) {
 	groups := func(g ...string) sallyport.Members { return sallyport.Members{Groups: g} }
-	return []sallyport.User{
+	users := []sallyport.User{
 		{Name: "alice", Groups: []string{"admins"}},
 		{Name: "bob", Groups: []string{"approvers"}},
 		{Name: "carol", Groups: []string{"approvers", "admins"}},
 		{Name: "dan", Groups: []string{"owners", "approvers"}},
 		{Name: "eve", Groups: []string{"soc"}},
-	}, []sallyport.Target{
+	}
+	targets := []sallyport.Target{
 		{Name: "web1", Aliases: []string{"www"}, Labels: map[string]string{"env": "prod"}, Accounts: []string{"root", "deploy"}},
 		{Name: "db1", Labels: map[string]string{"env": "test"}, Accounts: []string{"root"}},
-	}, []sallyport.Role{
+	}
+	roles := []sallyport.Role{
 		{
 			Name: "prod", Eligible: groups("admins"), Targets: sallyport.Selector{Labels: map[string]string{"env": "prod"}}, Accounts: []string{"root"}, MaxDuration: time.Hour,
 			Approval: sallyport.Approval{Stages: []sallyport.Stage{{Approvers: groups("approvers"), Need: 2}, {Approvers: groups("owners", "soc"), Need: 1}}},
@@ -30,7 +32,8 @@ func sample() ([]sallyport.User, []sallyport.Target, []sallyport.Role, map[sally
 			Commands: sallyport.Commands{Rules: []sallyport.CommandRule{{Program: "rm", Action: sallyport.Deny}}},
 		},
 		{Name: "any", Eligible: groups("admins"), Targets: sallyport.Selector{Names: []string{"*"}}, Accounts: []string{"root", "deploy"}, Approval: sallyport.Approval{Auto: true}},
-	}, map[sallyport.Permission]sallyport.Members{
+	}
+	return users, targets, roles, map[sallyport.Permission]sallyport.Members{
 		sallyport.PermSessions: groups("soc"), sallyport.PermAdmin: {Users: []string{"dan"}},
 	}
 }

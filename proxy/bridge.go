@@ -390,10 +390,7 @@ func (b *bridge) finish(exit <-chan *ssh.Request) {
 	case <-b.started:
 	case <-b.gone:
 		// A fast command is over before its start was answered.
-		b.starts.Lock()
-		started := b.hasStarted()
-		b.starts.Unlock()
-		if !started {
+		if !b.settledStart() {
 			return
 		}
 	}

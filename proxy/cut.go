@@ -69,7 +69,7 @@ func (b *bridge) goodbye(text string, status int) {
 // sshd passes these signals on for ordinary accounts, not for root and not for
 // subsystems (session.c, session_signal_req).
 func (b *bridge) stop() {
-	if !b.hasStarted() {
+	if !b.settledStart() {
 		return
 	}
 	if b.pty.Load() != nil || b.kind == sallyport.ChannelSFTP || b.exited.Load() {
@@ -87,6 +87,13 @@ func (b *bridge) stop() {
 			}
 		}
 	})
+}
+
+// settledStart is hasStarted after a start that is just being asked of the target.
+func (b *bridge) settledStart() bool {
+	b.starts.Lock()
+	defer b.starts.Unlock()
+	return b.hasStarted()
 }
 
 func (b *bridge) hasStarted() bool {

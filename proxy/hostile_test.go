@@ -445,3 +445,24 @@ func TestAPanicIsItsOwn(t *testing.T) {
 		t.Errorf("%d panics audited, want 2", n)
 	}
 }
+
+// Attack (G2): be killed in the moment in which a command begins: it must be told
+// to end as any other, though nobody knows yet that it runs.
+func TestACommandThatJustBeginsIsToldToEnd(t *testing.T) {
+	up := &fakeChannel{start: time.Now()}
+	b := &bridge{up: up, kind: sallyport.ChannelExec, started: make(chan struct{}), gone: make(chan struct{})}
+	b.starts.Lock()
+	done := make(chan struct{})
+	go func() { defer close(done); b.stop() }()
+	select {
+	case <-done:
+		t.Error("it did not wait for the start")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(b.started)
+	b.starts.Unlock()
+	<-done
+	if got := strings.Join(up.said, " "); got != "signal signal signal" {
+		t.Errorf("said %q", got)
+	}
+}
