@@ -152,7 +152,7 @@ func (c *conn) Close() error {
 }
 
 // patient is how long a client may take to hang up by itself.
-const patient = time.Second
+const patient = 500 * time.Millisecond
 
 // hangUp ends a connection with nothing left to do on it. The client, whose last
 // channel was closed, hangs up by itself; where it does not, its side is closed
