@@ -170,10 +170,9 @@ func TestChannelsOpenedWhileItEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
 		ready := make(chan struct{}, 8)
 		for range 8 {
-			wg.Go(func() {
+			go func() {
 				for {
 					s, err := c.NewSession()
 					if err != nil {
@@ -186,7 +185,7 @@ func TestChannelsOpenedWhileItEnds(t *testing.T) {
 					default:
 					}
 				}
-			})
+			}()
 		}
 		<-ready
 		<-ready
@@ -197,7 +196,9 @@ func TestChannelsOpenedWhileItEnds(t *testing.T) {
 		if n := len(w.srv.Sessions()); n != 0 {
 			t.Errorf("%d sessions live after the kill", n)
 		}
-		within(t, 3*time.Second, "the client's end", wg.Wait)
+		// Not for the goroutines: x/crypto's OpenChannel waits for ever where it
+		// comes between the end of the client's mux and that of its socket.
+		within(t, 3*time.Second, "the client's end", func() { _ = c.Wait() })
 		w.audit.mu.Lock()
 		over := map[string]bool{}
 		for _, e := range w.audit.events {
