@@ -285,6 +285,10 @@ func (x *session) attend(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) 
 	bridges := slices.Collect(maps.Keys(x.bridges))
 	x.mu.Unlock()
 	for _, b := range bridges {
+		select {
+		case <-b.gone: // its last requests were read, the exit status among them
+		case <-x.ctx.Done():
+		}
 		if b.exited.Load() {
 			select {
 			case <-b.passed:
