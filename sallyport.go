@@ -127,10 +127,23 @@ const (
 	ChannelShell Channel = "shell"
 	ChannelExec  Channel = "exec"
 	ChannelSFTP  Channel = "sftp"
+	ChannelAgent Channel = "agent"
+	ChannelX11   Channel = "x11"
+
+	ChannelForwardLocal  Channel = "forward-local"  // connections from the target to elsewhere: -L, -D
+	ChannelForwardRemote Channel = "forward-remote" // connections to a port at the target: -R
+	ChannelForwardSocket Channel = "forward-socket" // the same with unix sockets, both ways
+
+	// ChannelIDE lets an editor reach the server that it starts at the target:
+	// forwards to what the session's own processes listen on, and nothing else.
+	ChannelIDE Channel = "ide"
 )
 
 // Channels lists every channel that a role may name.
-var Channels = []Channel{ChannelShell, ChannelExec, ChannelSFTP}
+var Channels = []Channel{
+	ChannelShell, ChannelExec, ChannelSFTP, ChannelAgent, ChannelX11,
+	ChannelForwardLocal, ChannelForwardRemote, ChannelForwardSocket, ChannelIDE,
+}
 
 // Role is what may be activated, and on what terms.
 type Role struct {
@@ -145,6 +158,11 @@ type Role struct {
 	Env           []string      `json:"env,omitempty"` // variables besides LANG and LC_*
 	Commands      Commands      `json:"commands"`
 	Recording     Recording     `json:"recording"`
+	Files         FileRules     `json:"files"`
+	Forwards      ForwardRules  `json:"forwards"`
+	// IdleTimeout ends a session in which nothing was typed for so long, and
+	// nothing was moved without a terminal either; 0: never.
+	IdleTimeout time.Duration `json:"idle_timeout,omitempty"`
 }
 
 // Permits reports whether the role allows the channel.

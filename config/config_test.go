@@ -50,6 +50,10 @@ func TestEveryOptionalField(t *testing.T) {
 	s = strings.Replace(s, "10.0.0.5:22", "2001:db8::1\n    aliases: [w, www]\n    source_address: [192.0.2.1, 198.51.100.0/24]", 1)
 	s = strings.Replace(s, "justification: required", "justification: optional", 1)
 	s = strings.Replace(s, "    channels:", "    env: [EDITOR]\n    recording: {on_failure: continue, content_cap: 512KiB}\n    channels:", 1)
+	s = strings.Replace(s, "exec, sftp]", `exec, sftp, agent, x11, ide, forward-local, forward-remote, forward-socket]
+    forwards: {local: ["db1:5432"], remote: ["127.0.0.1:8000-8099"], sockets: [/run/pg/*], max_open: 8, max_bytes: 1GiB}
+    files: {direction: upload, allow: [/srv/**], deny: ["**.key"], max_size: 1GiB, keep: 10MiB, on_confusion: end}
+    idle_timeout: 15m`, 1)
 	s = strings.Replace(s, "{stages: [{approvers: {groups: [approvers]}, need: 1}]}", "auto", 1)
 	s += `
 request_lapse: 2d
@@ -67,6 +71,13 @@ limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, sessi
 	}
 	if r.Justification || !r.Approval.Auto || !r.Recording.ContinueOnFailure || r.Recording.ContentCap != 512<<10 || len(r.Env) != 1 {
 		t.Errorf("role: %+v", r)
+	}
+	if r.Files.Direction != sallyport.FilesUpload || r.Files.Keep != 10<<20 || r.Files.MaxSize != 1<<30 || len(r.Files.Allow) != 1 ||
+		len(r.Files.Deny) != 1 || !r.Files.EndOnConfusion || r.IdleTimeout != 15*time.Minute {
+		t.Errorf("files: %+v, idle %v", r.Files, r.IdleTimeout)
+	}
+	if f := r.Forwards; len(f.Local) != 1 || len(f.Remote) != 1 || len(f.Sockets) != 1 || f.MaxOpen != 8 || f.MaxBytes != 1<<30 {
+		t.Errorf("forwards: %+v", f)
 	}
 	want := Limits{1, 2, 3 * time.Second, 4, 5}
 	if c.Limits != want || c.RequestLapse != 48*time.Hour || c.Drain != 5*time.Second || c.SpaceReserve != 1<<30 {
@@ -110,7 +121,7 @@ func TestMistakes(t *testing.T) {
 		"rule without end":  {"{program: shutdown, action: terminate}", "{match: \"rm 'x\", action: terminate}", `the rule does not compile: `},
 		"rule of nothing":   {"{program: shutdown, action: terminate}", "{action: terminate}", `the rule does not compile: `},
 		"bad class":         {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper and unverifiable)`},
-		"bad channel":       {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec or sftp)`},
+		"bad channel":       {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec, sftp, agent, x11, forward-local, forward-remote, forward-socket or ide)`},
 		"bad justification": {"justification: required", "justification: yes", `"yes" is no justification (expected required or optional)`},
 		"bad approval":      {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},
 		"need nobody":       {"need: 1", "need: 0", `"0" is no number (expected 1 or more)`},
@@ -122,6 +133,12 @@ func TestMistakes(t *testing.T) {
 		"too few approvers": {"need: 1", "need: 2", `an approval of role "prod-root" needs 2, but only 1 may approve it`},
 		"a stage of nobody": {"approvers: {groups: [approvers]}", "approvers: {groups: [aprovers]}", `needs 1, but only 0 may approve it`},
 		"keep nothing":      {"    channels:", "    recording: {content_cap: 0}\n    channels:", `content_cap cannot be 0`},
+		"files sideways":    {"    channels:", "    files: sideways\n    channels:", `"sideways" is no direction for files (expected none, upload, download or both)`},
+		"relative files":    {"    channels:", "    files: {allow: [srv]}\n    channels:", `"srv" is no pattern of absolute paths`},
+		"forward anywhere":  {"    channels:", "    forwards: {local: [db1]}\n    channels:", `"db1" is no pattern of addresses (write host:port`},
+		"forward no socket": {"    channels:", "    forwards: {sockets: [pg]}\n    channels:", `"pg" is no pattern of sockets`},
+		"no such channel":   {"    channels:", "    forwards: {local: [\"db1:5432\"]}\n    channels:", `local is nothing without the channel forward-local`},
+		"no list":           {"exec, sftp]", "exec, forward-local]", `the channel forward-local is nothing without a list`},
 		"keep no KiB":       {"    channels:", "    recording: {content_cap: 0KiB}\n    channels:", `content_cap cannot be 0`},
 		"second user":       {"{name: bob", "{name: alice", `a second user named "alice" (the first is at line 6)`},
 		"a key of two":      {"{name: bob, groups: [approvers], keys: [", "{name: bob, groups: [approvers], keys: [KEY, ", `is given twice (the first is at line 6)`},

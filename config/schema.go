@@ -124,6 +124,67 @@ func (d *decoder) role(n *yaml.Node) sallyport.Role {
 		field{"env", false, func(n *yaml.Node) { r.Env = d.texts(n, "env", d.variable) }},
 		field{"commands", false, func(n *yaml.Node) { r.Commands = d.commands(n) }},
 		field{"recording", false, func(n *yaml.Node) { d.recording(n, &r.Recording) }},
+		field{"files", false, func(n *yaml.Node) { r.Files = d.files(n) }},
+		field{"forwards", false, func(n *yaml.Node) { r.Forwards = d.forwards(n) }},
+		field{"idle_timeout", false, func(n *yaml.Node) { r.IdleTimeout = d.duration(n) }},
+	)
+	return r
+}
+
+// files is a direction, or a mapping with one.
+func (d *decoder) files(n *yaml.Node) sallyport.FileRules {
+	r := sallyport.FileRules{Direction: sallyport.FilesBoth}
+	if n.Kind == yaml.ScalarNode {
+		r.Direction = oneOf(d, n, "direction for files", sallyport.Directions...)
+		return r
+	}
+	patterns := func(list *[]string, what string) field {
+		return field{what, false, func(n *yaml.Node) {
+			*list = d.texts(n, what, func(n *yaml.Node, s string) {
+				if !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "**") {
+					d.bad(n, "%q is no pattern of absolute paths (expected a path from /, for example /srv/** or **.key)", s)
+				}
+			})
+		}}
+	}
+	d.mapping(n, "files",
+		field{"direction", false, func(n *yaml.Node) {
+			r.Direction = oneOf(d, n, "direction for files", sallyport.Directions...)
+		}},
+		patterns(&r.Allow, "allow"),
+		patterns(&r.Deny, "deny"),
+		field{"max_size", false, func(n *yaml.Node) { r.MaxSize = d.size(n) }},
+		field{"keep", false, func(n *yaml.Node) { r.Keep = d.size(n) }},
+		field{"on_confusion", false, func(n *yaml.Node) {
+			r.EndOnConfusion = oneOf(d, n, "answer to a transfer that is not understood", "pass", "end") == "end"
+		}},
+	)
+	return r
+}
+
+func (d *decoder) forwards(n *yaml.Node) sallyport.ForwardRules {
+	var r sallyport.ForwardRules
+	addresses := func(list *[]string, what string) field {
+		return field{what, false, func(n *yaml.Node) {
+			*list = d.texts(n, what, func(n *yaml.Node, s string) {
+				if _, err := policy.ParseHostPort(s); err != nil {
+					d.bad(n, "%s%s", err, hint(err))
+				}
+			})
+		}}
+	}
+	d.mapping(n, "forwards",
+		addresses(&r.Local, "local"),
+		addresses(&r.Remote, "remote"),
+		field{"sockets", false, func(n *yaml.Node) {
+			r.Sockets = d.texts(n, "sockets", func(n *yaml.Node, s string) {
+				if !strings.HasPrefix(s, "/") {
+					d.bad(n, "%q is no pattern of sockets (expected a path from /, for example /run/postgresql/*)", s)
+				}
+			})
+		}},
+		field{"max_open", false, func(n *yaml.Node) { r.MaxOpen = d.number(n, 1) }},
+		field{"max_bytes", false, func(n *yaml.Node) { r.MaxBytes = d.size(n) }},
 	)
 	return r
 }

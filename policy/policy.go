@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"sallyport"
 )
@@ -25,6 +26,7 @@ type Policy struct {
 	target   map[string]int // by name and by alias
 	role     map[string]int
 	commands map[string]*Commands // by role
+	forwards map[string]*Forwards // by role
 }
 
 // RoleError is an error in the definition of one role, by its index in the
@@ -48,6 +50,7 @@ func New(users []sallyport.User, targets []sallyport.Target, roles []sallyport.R
 	p := &Policy{
 		users: slices.Clone(users), targets: slices.Clone(targets), roles: slices.Clone(roles), perms: perms,
 		user: map[string]int{}, target: map[string]int{}, role: map[string]int{}, commands: map[string]*Commands{},
+		forwards: map[string]*Forwards{},
 	}
 	add := func(m map[string]int, what, name string, i int) error {
 		if !sallyport.ValidName(name) {
@@ -89,6 +92,7 @@ func New(users []sallyport.User, targets []sallyport.Target, roles []sallyport.R
 			return nil, &RoleError{Index: i, Err: fmt.Errorf("role %q: %w", r.Name, err)}
 		}
 		p.commands[r.Name] = c
+		p.forwards[r.Name] = compileForwards(r)
 	}
 	for perm := range perms {
 		if !slices.Contains(sallyport.Permissions, perm) {
@@ -115,8 +119,22 @@ func checkRole(r sallyport.Role) error {
 	}
 	for _, c := range r.Channels {
 		if !slices.Contains(sallyport.Channels, c) {
-			return bad("%q is no channel", c).WithHint("expected shell, exec or sftp")
+			return bad("%q is no channel", c).WithHint("expected shell, exec, sftp, agent, x11, forward-local, forward-remote, forward-socket or ide")
 		}
+	}
+	if err := checkForwards(r); err != nil {
+		return bad("%w", err)
+	}
+	if d := r.Files.Direction; d != "" && !slices.Contains(sallyport.Directions, d) {
+		return bad("%q is no direction for files", d).WithHint("expected none, upload, download or both")
+	}
+	for _, p := range slices.Concat(r.Files.Allow, r.Files.Deny) {
+		if !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "**") {
+			return bad("%q is no pattern of absolute paths", p).WithHint("expected a path from /, for example /srv/** or **.key")
+		}
+	}
+	if r.Files.MaxSize < 0 || r.Files.Keep < 0 || r.IdleTimeout < 0 || r.Forwards.MaxOpen < 0 || r.Forwards.MaxBytes < 0 {
+		return bad("a size, a number or a duration is negative")
 	}
 	if r.MaxDuration < 0 {
 		return bad("max_duration is negative")

@@ -1,0 +1,95 @@
+package policy_test
+
+import (
+	"testing"
+
+	"sallyport"
+	"sallyport/policy"
+)
+
+func TestHostPort(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, host string
+		port          uint32
+		want          bool
+	}{
+		{"db1:5432", "db1", 5432, true},
+		{"db1:5432", "DB1.", 5432, true},
+		{"db1:5432", "db1", 5433, false},
+		{"db1:5432", "db1", 5432 + 65536, false}, // ports wrap around in some parsers
+		{"*.svc:443", "a.svc", 443, true},
+		{"*.svc:443", "svc", 443, false},
+		{"*.svc:443", "a/b.svc", 443, false},
+		{"127.0.0.1:8000-8099", "127.0.0.1", 8050, true},
+		{"127.0.0.1:8000-8099", "127.0.0.1", 8100, false},
+		{"[::1]:*", "::1", 1, true},
+		{"*:*", "", 80, false},
+		{"*:0", "127.0.0.1", 0, true},
+	} {
+		p, err := policy.ParseHostPort(tt.pattern)
+		if err != nil {
+			t.Errorf("ParseHostPort(%q): %v", tt.pattern, err)
+			continue
+		}
+		if got := p.Matches(tt.host, tt.port); got != tt.want {
+			t.Errorf("%q matches %s:%d: %v", tt.pattern, tt.host, tt.port, got)
+		}
+	}
+	for _, bad := range []string{"", "db1", "db1:", ":80", "db1:http", "db1:9-1", "db1:70000", "a[b:80", "db1:80:90"} {
+		if _, err := policy.ParseHostPort(bad); err == nil {
+			t.Errorf("ParseHostPort(%q) is accepted", bad)
+		}
+	}
+}
+
+func TestForwards(t *testing.T) {
+	role := func(channels ...sallyport.Channel) sallyport.Role {
+		return sallyport.Role{
+			Name: "r", Channels: channels, Approval: sallyport.Approval{Auto: true},
+		}
+	}
+	forwards := func(r sallyport.Role) *policy.Forwards {
+		t.Helper()
+		p, err := policy.New(nil, nil, []sallyport.Role{r}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Forwards("r")
+	}
+	r := role(sallyport.ChannelForwardLocal, sallyport.ChannelForwardRemote, sallyport.ChannelForwardSocket)
+	r.Forwards = sallyport.ForwardRules{
+		Local: []string{"db1:5432"}, Remote: []string{"127.0.0.1:8000-8001"}, Sockets: []string{"/run/pg/*"},
+	}
+	all := forwards(r)
+	if !all.Local("db1", 5432) || all.Local("db2", 5432) || all.Local("127.0.0.1", 8000) {
+		t.Error("forward-local does not follow its list")
+	}
+	if !all.Remote("127.0.0.1", 8001) || all.Remote("127.0.0.1", 8002) || all.Remote("", 8000) || all.Remote("db1", 5432) {
+		t.Error("forward-remote does not follow its list")
+	}
+	for socket, want := range map[string]bool{
+		"/run/pg/a": true, "/run/pg/../x": false, "/run/pg//a": false, "run/pg/a": false, "/run/pg/a\x00b": false, "/run/pg/a/b": false,
+	} {
+		if got := all.Socket(socket); got != want {
+			t.Errorf("socket %q: %v", socket, got)
+		}
+	}
+	for _, f := range []*policy.Forwards{forwards(role(sallyport.ChannelShell)), nil} {
+		if f.Local("db1", 5432) || f.Remote("127.0.0.1", 8000) || f.Socket("/run/pg/a") {
+			t.Error("a forward is allowed that no channel allows")
+		}
+	}
+	for name, bad := range map[string]sallyport.Role{
+		"a pattern without a port":    {Channels: []sallyport.Channel{"forward-local"}, Forwards: sallyport.ForwardRules{Local: []string{"db1"}}},
+		"a list without its channel":  {Forwards: sallyport.ForwardRules{Local: []string{"db1:1"}}},
+		"a channel without its list":  {Channels: []sallyport.Channel{"forward-socket"}},
+		"a socket that is no path":    {Channels: []sallyport.Channel{"forward-socket"}, Forwards: sallyport.ForwardRules{Sockets: []string{"*"}}},
+		"a pattern of relative paths": {Files: sallyport.FileRules{Allow: []string{"srv/*"}}},
+		"no direction":                {Files: sallyport.FileRules{Direction: "sideways"}},
+	} {
+		bad.Name, bad.Approval.Auto = "r", true
+		if _, err := policy.New(nil, nil, []sallyport.Role{bad}, nil); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
