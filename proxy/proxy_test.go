@@ -132,7 +132,8 @@ func newWorld(t *testing.T, adjust ...func(*Server, *sallyport.Role)) *world {
 	role := sallyport.Role{
 		Name: "r", Eligible: sallyport.Members{Users: []string{"alice"}},
 		Targets: sallyport.Selector{Names: []string{"web1"}}, Accounts: []string{"lab"},
-		MaxDuration: time.Hour, Approval: sallyport.Approval{Auto: true}, Channels: sallyport.Channels,
+		MaxDuration: time.Hour, Approval: sallyport.Approval{Auto: true},
+		Channels: []sallyport.Channel{sallyport.ChannelShell, sallyport.ChannelExec, sallyport.ChannelSFTP},
 	}
 	keys, err := auth.NewKeys([]sallyport.User{user})
 	if err != nil {
