@@ -24,7 +24,7 @@ const MaxTries = 6
 type Identity struct {
 	User   string // the name in the configuration
 	Key    string // SHA-256 fingerprint, as ssh-keygen -l prints it
-	Method string // "publickey"
+	Method string // "publickey", or "none" within a connection of the same user
 	Login  string // the SSH user name that was signed; others may have been tried before
 }
 
@@ -148,6 +148,41 @@ func (k *Keys) ServerConfig() *ssh.ServerConfig {
 	}
 }
 
+// Within is ServerConfig for a connection inside another one: whoever proved to
+// be outer there is that here, with no proof, with the method "none", or with
+// a key of the same user. Nobody else gets in.
+func (k *Keys) Within(outer Identity) *ssh.ServerConfig {
+	cfg := k.ServerConfig()
+	cfg.NoClientAuthCallback = func(c ssh.ConnMetadata) (*ssh.Permissions, error) {
+		if !k.Holds(outer) {
+			return nil, errRefused
+		}
+		id := outer
+		id.Method, id.Login = "none", c.User()
+		return permissions(id), nil
+	}
+	own := func(key ssh.PublicKey) error {
+		if user, ok := k.Owner(key); !ok || user != outer.User {
+			return errRefused
+		}
+		return nil
+	}
+	cfg.PublicKeyCallback = func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+		return &ssh.Permissions{}, own(key)
+	}
+	cfg.VerifiedPublicKeyCallback = func(c ssh.ConnMetadata, key ssh.PublicKey, p *ssh.Permissions, alg string) (*ssh.Permissions, error) {
+		if err := own(key); err != nil {
+			return nil, err
+		}
+		return k.verified(c, key, p, alg)
+	}
+	return cfg
+}
+
+func permissions(id Identity) *ssh.Permissions {
+	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: id}}
+}
+
 func refuseNone(ssh.ConnMetadata) (*ssh.Permissions, error) { return nil, ssh.ErrNoAuth }
 
 // offered answers whether it is worth signing with key. It looks at the key
@@ -167,7 +202,5 @@ func (k *Keys) verified(c ssh.ConnMetadata, key ssh.PublicKey, _ *ssh.Permission
 	if !ok {
 		return nil, errRefused
 	}
-	return &ssh.Permissions{ExtraData: map[any]any{identityKey{}: Identity{
-		User: user, Key: ssh.FingerprintSHA256(key), Method: "publickey", Login: c.User(),
-	}}}, nil
+	return permissions(Identity{User: user, Key: ssh.FingerprintSHA256(key), Method: "publickey", Login: c.User()}), nil
 }

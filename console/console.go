@@ -126,7 +126,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return sallyport.Errorf(sallyport.CodeUsage, "%s", err.Error()).WithHint("see: %s", a.help(cmd))
 	})
-	root.AddCommand(a.ls(), a.request(), a.grants(), a.sessions(), a.lock(), a.recordings(), a.play(), a.whoami(), a.version())
+	root.AddCommand(a.ls(), a.request(), a.grants(), a.sessions(), a.lock(), a.recordings(), a.play(), a.config(), a.whoami(), a.version())
 	root.SetHelpCommand(a.helpVerb(root))
 	return root
 }

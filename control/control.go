@@ -28,6 +28,10 @@ type Control struct {
 	Library *replay.Library
 	Now     func() time.Time // nil: time.Now
 	Name    string           // what people call the gateway, for hints; empty: gate
+
+	// CertAuthority returns the known_hosts line, with its newline, that makes a
+	// client trust the gateway in the names that the patterns match. Nil: none.
+	CertAuthority func(patterns []string) string
 }
 
 // Audit takes every operation before it takes effect. An error means that it

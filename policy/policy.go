@@ -212,6 +212,14 @@ func (p *Policy) covers(r sallyport.Role, u sallyport.User, a sallyport.Access) 
 		slices.Contains(r.Accounts, a.Account) && r.Eligible.Has(u) && r.Targets.Matches(t)
 }
 
+// Reaches reports whether there is any access on the target that the user may
+// use or ask for.
+func (p *Policy) Reaches(user string, t sallyport.Target) bool {
+	return slices.ContainsFunc(t.Accounts, func(account string) bool {
+		return len(p.Eligible(user, sallyport.Access{Account: account, Target: t.Name})) > 0
+	})
+}
+
 // AccessRole is an access and a role that it can be had under.
 type AccessRole struct {
 	Access sallyport.Access

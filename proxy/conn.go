@@ -28,12 +28,13 @@ var errNoAudit = sallyport.Errorf(sallyport.CodeUnavail, "the audit log cannot b
 //	accept         enters the lobby, greets, and chooses what to offer
 //	authenticated  leaves it; called during the handshake, once
 //	settle         reads identity and destination, at the first channel or request
-//	handle         runs for each channel: console, session, or refusal
+//	channel        runs for each channel: console, session, jump, or refusal
 //	Close          by whoever notices first that it is over
 type conn struct {
 	*helloConn
 	srv     *Server
-	guest   *guest
+	jump    *jump  // nil for a connection from outside
+	guest   *guest // nil for a jump
 	from    string
 	ciphers []string      // to offer
 	tries   atomic.Int32  // refused authentication attempts
@@ -50,10 +51,11 @@ type conn struct {
 	entering sync.Mutex // held while a session begins, so that there is one
 
 	mu       sync.Mutex
+	grace    *time.Timer // of a jump, for its handshake
 	authed   bool
 	closed   bool
 	channels int  // open now
-	opened   int  // in all
+	sessions int  // session channels in all
 	noMore   bool // the client said no-more-sessions@openssh.com
 	session  *session
 	unlogged int // refusals since the last one that was written
@@ -62,7 +64,7 @@ type conn struct {
 // accept is gliderlabs' ConnCallback.
 func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 	c := &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(nc)}, srv: s, from: nc.RemoteAddr().String()}
-	c.guest, c.notes = newGuest(c), rate.NewLimiter(5, 100)
+	c.notes = rate.NewLimiter(5, 100)
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -70,7 +72,14 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 	}
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	s.lobby.enter(c.guest)
+	if c.jump, _ = nc.(*jump); c.jump != nil { // its outer connection has left the lobby
+		c.mu.Lock()
+		c.grace = time.AfterFunc(s.Limits.LoginGrace, func() { c.Close() })
+		c.mu.Unlock()
+	} else {
+		c.guest = newGuest(c)
+		s.lobby.enter(c.guest)
+	}
 	ctx.SetValue(connKey{}, c)
 	// Here and not in config, which gliderlabs calls with a lock held that
 	// everybody needs: who is silent must hold up nobody.
@@ -83,6 +92,16 @@ func (c *conn) authenticated() {
 	c.mu.Lock()
 	c.authed = true
 	c.mu.Unlock()
+	c.leaveLobby()
+}
+
+func (c *conn) leaveLobby() {
+	if c.jump != nil {
+		c.mu.Lock()
+		c.grace.Stop()
+		c.mu.Unlock()
+		return
+	}
 	c.srv.lobby.leave(c.guest)
 }
 
@@ -112,6 +131,9 @@ func (c *conn) admit(meta ssh.ConnMetadata, p *ssh.Permissions) error {
 			"method": id.Method, "key": id.Key, "login": meta.User(), "client": string(meta.ClientVersion()),
 		},
 	}
+	if c.jump != nil {
+		e.Target = c.jump.target.Name
+	}
 	if full {
 		e.Type, e.Outcome, e.Reason = "auth.refuse", "refused", "too many connections of this user"
 		c.note(e)
@@ -138,7 +160,7 @@ func (c *conn) Close() error {
 	delete(c.srv.conns, c)
 	c.srv.mu.Unlock()
 	if !authed {
-		c.srv.lobby.leave(c.guest)
+		c.leaveLobby()
 		c.srv.refused(c)
 	}
 	if x != nil {
@@ -189,7 +211,11 @@ func (c *conn) settle(sc *ssh.ServerConn) {
 		if c.refusal != nil {
 			return
 		}
-		login, err := sallyport.ParseLogin(sc.User(), p.Target)
+		name := sc.User()
+		if c.jump != nil {
+			name += "+" + c.jump.target.Name
+		}
+		login, err := sallyport.ParseLogin(name, p.Target)
 		if err != nil {
 			c.refusal = err
 			return
@@ -226,41 +252,38 @@ func (c *conn) answering() bool {
 	return false
 }
 
-// handleChannel is gliderlabs' handler for session channels.
-func handleChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
-	c := ctx.Value(connKey{}).(*conn)
-	defer c.srv.contain("channel", c.from, func() { c.Close() })
-	defer c.opening.Add(-1)
-	if !c.answering() {
-		return
+// channel makes gliderlabs' handler for one type of channel.
+func channel(handle func(c *conn, ctx context.Context, nc ssh.NewChannel)) gliderssh.ChannelHandler {
+	return func(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
+		c := ctx.Value(connKey{}).(*conn)
+		defer c.srv.contain("channel", c.from, func() { c.Close() })
+		defer c.opening.Add(-1)
+		if !c.answering() {
+			return
+		}
+		c.settle(sc)
+		if err := c.openChannel(nc.ChannelType() == "session"); err != nil {
+			c.turnAway(nc, ssh.ResourceShortage, err.Error())
+			return
+		}
+		defer c.closeChannel()
+		handle(c, ctx, nc)
 	}
-	c.settle(sc)
-	if err := c.openChannel(); err != nil {
-		e := c.event("channel.refuse")
-		e.Reason = err.Error()
-		c.refuse(e)
-		_ = nc.Reject(ssh.ResourceShortage, "sallyport: "+err.Error())
-		return
-	}
-	defer c.closeChannel()
-	c.handle(ctx, nc)
 }
 
-// refuseChannel answers every channel type that is not "session": a forward
-// past the recorder is the oldest hole of bastions (threat C1).
-func refuseChannel(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
-	c := ctx.Value(connKey{}).(*conn)
-	defer c.srv.contain("channel", c.from, func() { c.Close() })
-	defer c.opening.Add(-1)
-	if !c.answering() {
-		return
-	}
-	c.settle(sc)
+// turnAway refuses a channel, and says so to the client and in the audit log.
+func (c *conn) turnAway(nc ssh.NewChannel, reason ssh.RejectionReason, text string) {
 	e := c.event("channel.refuse")
-	e.Reason = "channel type not allowed"
+	e.Reason = text
 	e.Details = map[string]string{"type": nc.ChannelType()}
 	c.refuse(e)
-	_ = nc.Reject(ssh.Prohibited, "sallyport: "+nc.ChannelType()+" channels are not allowed")
+	_ = nc.Reject(reason, "sallyport: "+sallyport.Printable(text))
+}
+
+// refuseChannel answers every type of channel that has no handler: a forward
+// past the recorder is the oldest hole of bastions (threat C1).
+func (c *conn) refuseChannel(_ context.Context, nc ssh.NewChannel) {
+	c.turnAway(nc, ssh.Prohibited, nc.ChannelType()+" channels are not allowed")
 }
 
 // handleRequest answers the requests that belong to no channel.
@@ -322,19 +345,21 @@ func (c *conn) sparingly(e sallyport.Event) {
 	c.note(e)
 }
 
-func (c *conn) openChannel() error {
+func (c *conn) openChannel(session bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// OpenSSH asks for no more sessions right after it has opened its one, and
 	// the two are handled at the same time: the first one is always let in.
-	if c.noMore && c.opened > 0 {
+	if session && c.noMore && c.sessions > 0 {
 		return sallyport.Errorf(sallyport.CodeDenied, "the client asked for no more sessions")
 	}
 	if c.channels >= c.srv.Limits.Channels {
 		return sallyport.Errorf(sallyport.CodeUnavail, "%d channels are open, which is the limit", c.channels)
 	}
 	c.channels++
-	c.opened++
+	if session {
+		c.sessions++
+	}
 	return nil
 }
 
@@ -344,8 +369,8 @@ func (c *conn) closeChannel() {
 	c.mu.Unlock()
 }
 
-// handle takes one session channel to where the login name says.
-func (c *conn) handle(ctx context.Context, nc ssh.NewChannel) {
+// workOn takes one session channel to where the login name says.
+func (c *conn) workOn(ctx context.Context, nc ssh.NewChannel) {
 	refusal := c.refusal
 	if refusal == nil && !c.srv.Keys().Holds(c.identity) {
 		// The configuration has changed since this connection was opened.

@@ -83,6 +83,7 @@ type Server struct {
 	Policy    func() *policy.Policy // the present policy
 	Grants    Grants
 	Authority *ca.Authority
+	HostCA    *ca.HostAuthority // nil: who jumps to a target sees the gateway's own key
 	Recorder  *recorder.Recorder
 	Audit     Audit
 	Log       zerolog.Logger
@@ -150,8 +151,9 @@ func (s *Server) init() {
 			// gliderlabs' own session handler rewrites newlines and loses
 			// signals; the raw channel and its requests are ours.
 			ChannelHandlers: map[string]gliderssh.ChannelHandler{
-				"session": handleChannel,
-				"default": refuseChannel,
+				"session":      channel((*conn).workOn),
+				"direct-tcpip": channel((*conn).direct),
+				"default":      channel((*conn).refuseChannel),
 			},
 			RequestHandlers: map[string]gliderssh.RequestHandler{"default": handleRequest},
 		}
@@ -237,10 +239,21 @@ func (s *Server) contain(where, from string, cleanup func()) {
 func (s *Server) config(ctx gliderssh.Context) *ssh.ServerConfig {
 	c := ctx.Value(connKey{}).(*conn)
 	cfg := s.Keys().ServerConfig()
+	if c.jump != nil {
+		cfg = c.jump.config(s.Keys())
+	}
 	cfg.Ciphers = c.ciphers
 	verified := cfg.VerifiedPublicKeyCallback
 	cfg.VerifiedPublicKeyCallback = func(meta ssh.ConnMetadata, key ssh.PublicKey, p *ssh.Permissions, alg string) (*ssh.Permissions, error) {
 		p, err := verified(meta, key, p, alg)
+		if err != nil {
+			return nil, err
+		}
+		return p, c.admit(meta, p)
+	}
+	none := cfg.NoClientAuthCallback
+	cfg.NoClientAuthCallback = func(meta ssh.ConnMetadata) (*ssh.Permissions, error) {
+		p, err := none(meta)
 		if err != nil {
 			return nil, err
 		}

@@ -98,12 +98,14 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 	g.control = &control.Control{
 		Grants: grants, Policy: policyNow, Audit: g.audit,
 		Library: &replay.Library{Dir: recordings}, Now: now, Name: cfg.Name,
+		CertAuthority: func(patterns []string) string { return ca.CertAuthorityLine(patterns, g.keys.HostCA.PublicKey()) },
 	}
 	g.proxy = &proxy.Server{
 		Name: cfg.Name, HostKeys: []ssh.Signer{g.keys.HostKey},
 		Keys:   func() *auth.Keys { return g.settings.Load().keys },
 		Policy: policyNow, Grants: grants,
 		Authority: &ca.Authority{Signer: g.keys.UserCA, Random: rand.Reader, Now: time.Now, MaxLife: 2 * time.Minute},
+		HostCA:    &ca.HostAuthority{Signer: g.keys.HostCA, Random: rand.Reader, Now: time.Now},
 		Recorder:  g.recorder, Audit: g.audit, Log: log, Now: now,
 		Limits: proxy.Limits{
 			Unauthenticated: cfg.Limits.Unauthenticated, PerAddress: cfg.Limits.PerAddress,

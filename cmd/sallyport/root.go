@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,13 +28,22 @@ var serverVerbs = map[string]bool{
 	"help": true, "completion": true,
 }
 
+// runsHere tells the server's verbs from the people's. "config check" is the
+// one, "config" the other.
+func runsHere(args []string) bool {
+	if args[0] == "config" {
+		return len(args) > 1 && !strings.HasPrefix(args[1], "-") || slices.Contains(args, "--help") || slices.Contains(args, "-h")
+	}
+	return serverVerbs[args[0]] || strings.HasPrefix(args[0], "-")
+}
+
 // run runs one command line and returns the exit status. It owns all output of
 // errors: one line, and a hint where there is one.
 func run(ctx context.Context, args []string, std streams) int {
 	configFile, rest := takeConfigFlag(args)
 	var err error
 	var status int
-	if len(rest) > 0 && !serverVerbs[rest[0]] && !strings.HasPrefix(rest[0], "-") {
+	if len(rest) > 0 && !runsHere(rest) {
 		status, err = people(ctx, configFile, rest, std)
 	} else {
 		err = serverCommand(configFile, std, rest).ExecuteContext(ctx)

@@ -63,6 +63,7 @@ users:
   - {name: eve, groups: [soc], keys: ["%[6]s"]}
 targets:
   - name: web1
+    aliases: [www]
     address: %[7]s
     labels: {env: prod}
     accounts: [lab, root]
@@ -184,6 +185,11 @@ func setupScript(env *testscript.Env) (err error) {
 	}
 	env.Setenv("PATH", filepath.Join(dir, "bin")+":"+env.Getenv("PATH"))
 	env.Setenv("PORT", port)
+	_, targetPort, err := net.SplitHostPort(sshd.Addr())
+	if err != nil {
+		return err
+	}
+	env.Setenv("TARGETPORT", targetPort)
 	env.Setenv("HOME", dir)
 	env.Setenv("CONFIG", filepath.Join(dir, "sallyport.yaml"))
 	host := &operator{}
