@@ -45,6 +45,9 @@ func mendCasts(dir string, started time.Time, label string) (mended, error) {
 		m.streams = append(m.streams, sums...)
 		m.end = latest(m.end, end)
 	}
+	if err := mendLists(dir); err != nil {
+		return mended{}, err
+	}
 	// After kill -9 the last second may still be only in the page cache.
 	return m, syncFiles(dir)
 }
@@ -136,14 +139,14 @@ func onlySyntax(err error) error {
 	return err
 }
 
-// cutTorn moves what stands behind offset to <channel>.torn, and returns how
+// cutTorn moves what stands behind offset to <name>.torn, and returns how
 // much stands there now: evidence is moved, never dropped.
 func cutTorn(path string, f *os.File, offset int64) (int64, error) {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return 0, err
 	}
-	name := strings.TrimSuffix(path, ".cast") + ".torn"
+	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".torn"
 	if size > offset {
 		if err := keepTorn(name, io.NewSectionReader(f, offset, size-offset)); err != nil {
 			return 0, err

@@ -47,6 +47,7 @@ func (s *Session) Seal(end sallyport.Session) error {
 			s.fail(err)
 		}
 	}
+	s.closeLists()
 	if err := s.sync(); err != nil {
 		s.fail(err)
 	}

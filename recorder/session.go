@@ -34,6 +34,10 @@ type Session struct {
 	queued atomic.Bool // Run is about to sync it, or does
 	failed chan error
 
+	listing     sync.Mutex // held while a line is written to a list
+	lists       map[string]*track
+	listsClosed bool
+
 	mu       sync.Mutex
 	channels map[string]*Channel
 	tracks   []*track // the open ones
@@ -136,14 +140,17 @@ func (s *Session) syncDirs() error {
 // target could not be reached. It refuses once there is a channel: that is
 // evidence, and for Seal. What cannot be removed the next Recover closes.
 func (s *Session) Discard() error {
+	s.listing.Lock()
+	listed := len(s.lists) > 0
+	s.listing.Unlock()
 	s.mu.Lock()
 	switch {
 	case s.sealing:
 		s.mu.Unlock()
 		return errClosed
-	case len(s.channels) > 0:
+	case len(s.channels) > 0 || listed:
 		s.mu.Unlock()
-		return sallyport.Errorf(sallyport.CodeInternal, "a recording with channels is not discarded")
+		return sallyport.Errorf(sallyport.CodeInternal, "a recording with content is not discarded")
 	}
 	s.sealing = true
 	s.mu.Unlock()
