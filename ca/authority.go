@@ -36,8 +36,8 @@ type Authority struct {
 	MaxLife time.Duration    // 0: DefaultMaxLife
 }
 
-// Request says what a certificate is for. Every field but PTY and ForceCommand
-// is required.
+// Request says what a certificate is for. Every field up to NotAfter is
+// required.
 type Request struct {
 	Account       string        // the one principal
 	Session       string        // its id becomes the serial
@@ -47,6 +47,9 @@ type Request struct {
 	Life          time.Duration // from now; at least 1 s, at most MaxLife
 	NotAfter      time.Time     // the grant's end, which the certificate never outlives
 	PTY           bool          // permit-pty
+	Agent         bool          // permit-agent-forwarding
+	X11           bool          // permit-X11-forwarding
+	Forward       bool          // permit-port-forwarding
 	ForceCommand  string        // the only command it may run; empty: any
 }
 
@@ -117,8 +120,12 @@ func (a *Authority) certificate(r Request) (*ssh.Certificate, error) {
 	}
 	cert.CriticalOptions = map[string]string{"source-address": sources}
 	cert.Extensions = map[string]string{}
-	if r.PTY {
-		cert.Extensions["permit-pty"] = ""
+	for extension, wanted := range map[string]bool{
+		"permit-pty": r.PTY, "permit-agent-forwarding": r.Agent, "permit-X11-forwarding": r.X11, "permit-port-forwarding": r.Forward,
+	} {
+		if wanted {
+			cert.Extensions[extension] = ""
+		}
 	}
 	if r.ForceCommand != "" {
 		if len(r.ForceCommand) > 4096 || strings.ContainsAny(r.ForceCommand, "\x00\r\n") {

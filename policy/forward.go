@@ -2,6 +2,10 @@ package policy
 
 import "sallyport"
 
+// defaultOpen is how many forwarded channels a session has where its role does
+// not say: a browser through -D takes a few dozen.
+const defaultOpen = 64
+
 // Forwards answers where a role's forwards may lead. The nil Forwards allows
 // nothing.
 type Forwards struct {
@@ -60,21 +64,43 @@ func compileForwards(r sallyport.Role) *Forwards {
 
 // Local reports whether a connection from the target to host and port is allowed.
 func (f *Forwards) Local(host string, port uint32) bool {
-	return f.permits(sallyport.ChannelForwardLocal) && matches(f.local, host, port)
+	return f.Permits(sallyport.ChannelForwardLocal) && matches(f.local, host, port)
 }
 
 // Remote reports whether the target may listen on host and port for the client.
+// The empty host, which means every address there, counts as "*".
 func (f *Forwards) Remote(host string, port uint32) bool {
-	return f.permits(sallyport.ChannelForwardRemote) && matches(f.remote, host, port)
+	if host == "" {
+		host = "*"
+	}
+	return f.Permits(sallyport.ChannelForwardRemote) && matches(f.remote, host, port)
 }
 
 // Socket reports whether a unix socket at the target may be reached or listened on.
 // A path that is not in its shortest form is none of the list's.
 func (f *Forwards) Socket(name string) bool {
-	return f.permits(sallyport.ChannelForwardSocket) && sallyport.MatchAnyPath(f.role.Forwards.Sockets, name)
+	return f.Permits(sallyport.ChannelForwardSocket) && sallyport.MatchAnyPath(f.role.Forwards.Sockets, name)
 }
 
-func (f *Forwards) permits(c sallyport.Channel) bool { return f != nil && f.role.Permits(c) }
+// Open returns how many forwarded channels a session may have open at once.
+func (f *Forwards) Open() int {
+	if f == nil || f.role.Forwards.MaxOpen == 0 {
+		return defaultOpen
+	}
+	return f.role.Forwards.MaxOpen
+}
+
+// Bytes returns what one forwarded channel may carry, both ways together; 0: no
+// limit.
+func (f *Forwards) Bytes() int64 {
+	if f == nil {
+		return 0
+	}
+	return f.role.Forwards.MaxBytes
+}
+
+// Permits reports whether the role allows the channel.
+func (f *Forwards) Permits(c sallyport.Channel) bool { return f != nil && f.role.Permits(c) }
 
 func matches(list []HostPort, host string, port uint32) bool {
 	for _, p := range list {

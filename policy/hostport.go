@@ -49,7 +49,8 @@ func ParseHostPort(s string) (HostPort, error) {
 }
 
 // Matches reports whether the address is one of the pattern's. Case and a dot
-// at the end of the host do not count.
+// at the end of the host do not count, and the three names of the loopback,
+// localhost, 127.0.0.1 and ::1, are one.
 func (p HostPort) Matches(host string, port uint32) bool {
 	if port > 65535 || !p.everything && (port < uint32(p.low) || port > uint32(p.high)) {
 		return false
@@ -58,6 +59,14 @@ func (p HostPort) Matches(host string, port uint32) bool {
 	if host == "" || strings.ContainsAny(host, "/\\") {
 		return false
 	}
+	if IsLoopback(p.host) && IsLoopback(host) {
+		return true
+	}
 	ok, err := path.Match(p.host, host)
 	return err == nil && ok
+}
+
+// IsLoopback reports whether host is one of the loopback's three names.
+func IsLoopback(host string) bool {
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }

@@ -219,9 +219,34 @@ func (b *bridge) request(req *ssh.Request) {
 		b.pass(req)
 	case "keepalive@openssh.com":
 		_ = req.Reply(false, nil)
-	default: // agent and X11 forwarding among them
+	case "auth-agent-req@openssh.com":
+		b.callBack(req, sallyport.ChannelAgent, "agent")
+	case "x11-req":
+		if _, err := wire.ParseX11(req.Payload); err != nil {
+			b.refuse(req, "malformed")
+			return
+		}
+		b.callBack(req, sallyport.ChannelX11, "x11")
+	default:
 		b.refuse(req, "not allowed: "+req.Type)
 	}
+}
+
+// callBack passes a request after which the target opens channels to the client:
+// for its agent, or its X server. What they are asked is between those two; the
+// gateway uses neither itself.
+func (b *bridge) callBack(req *ssh.Request, kind sallyport.Channel, where string) {
+	if b.begun || !b.role().Permits(kind) {
+		b.refuse(req, "your role allows no "+string(kind)+" forwarding")
+		return
+	}
+	e := b.x.event("forward.listen")
+	e.Channel, e.Details = b.name, map[string]string{"kind": string(kind)}
+	if err := b.x.srv.Audit.Append(e); err != nil || !b.x.listen(where, 0) {
+		_ = req.Reply(false, nil)
+		return
+	}
+	b.pass(req)
 }
 
 // role is the session's role in the present configuration: a reload may have

@@ -296,14 +296,11 @@ func handleRequest(ctx gliderssh.Context, _ *gliderssh.Server, req *ssh.Request)
 		c.noMore = true
 		c.mu.Unlock()
 		return true, nil
-	case "tcpip-forward", "streamlocal-forward@openssh.com":
+	case "tcpip-forward", "cancel-tcpip-forward", "streamlocal-forward@openssh.com", "cancel-streamlocal-forward@openssh.com":
 		if sc, ok := ctx.Value(gliderssh.ContextKeyConn).(*ssh.ServerConn); ok {
 			c.settle(sc)
+			return c.listenRequest(ctx, req)
 		}
-		e := c.event("forward.refuse")
-		e.Reason = "forwarding is not allowed"
-		e.Details = map[string]string{"type": req.Type}
-		c.refuse(e)
 	}
 	// keepalive@openssh.com and the like: any answer is an answer.
 	return false, nil

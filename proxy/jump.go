@@ -13,6 +13,7 @@ import (
 	"sallyport"
 	"sallyport/auth"
 	"sallyport/internal/wire"
+	"sallyport/policy"
 )
 
 // jump is a channel of one connection on which the gateway serves SSH itself,
@@ -50,9 +51,13 @@ func (c *conn) direct(ctx context.Context, nc ssh.NewChannel) {
 		c.turnAway(nc, ssh.Prohibited, c.refusal.Error())
 		return
 	}
-	t, ok := c.destination(to)
-	if !ok {
-		c.turnAway(nc, ssh.Prohibited, "no access to "+to.Host+"; see what there is: ssh "+c.srv.Name+" ls")
+	t, known := c.target(to)
+	switch {
+	case !known:
+		c.forwardTo(ctx, nc, to)
+		return
+	case !c.srv.Policy().Reaches(c.identity.User, t):
+		c.turnAway(nc, ssh.Prohibited, c.noAccess(address(to.Host, to.Port)))
 		return
 	}
 	if err := c.mayJump(ctx); err != nil {
@@ -82,21 +87,31 @@ func (c *conn) direct(ctx context.Context, nc ssh.NewChannel) {
 	<-j.gone // the channel counts until then
 }
 
-// destination returns the target whose sshd is at an address that a client
-// asks for: its name or an alias with port 22 or its own, or its very address.
-// A target that is not the user's is none.
-func (c *conn) destination(to wire.Direct) (sallyport.Target, bool) {
+// target returns the target whose sshd is at an address that a client asks for:
+// its name or an alias with port 22 or its own, or its very address, or the
+// loopback of the one that the connection is for.
+func (c *conn) target(to wire.Direct) (sallyport.Target, bool) {
 	p := c.srv.Policy()
-	if t, ok := p.Target(to.Host); ok {
-		_, port := hostPort(t)
-		return t, (to.Port == 22 || to.Port == port) && p.Reaches(c.identity.User, t)
+	name := to.Host
+	if policy.IsLoopback(to.Host) && !c.login.Console() {
+		name = c.login.Access.Target
+	}
+	if t, ok := p.Target(name); ok {
+		if _, port := hostPort(t); to.Port == 22 || to.Port == port {
+			return t, true
+		}
 	}
 	for _, t := range p.Targets() {
-		if host, port := hostPort(t); host == to.Host && port == to.Port && p.Reaches(c.identity.User, t) {
+		if host, port := hostPort(t); host == to.Host && port == to.Port {
 			return t, true
 		}
 	}
 	return sallyport.Target{}, false
+}
+
+// noAccess is the one answer about what is unknown and what is not the user's.
+func (c *conn) noAccess(to string) string {
+	return "no access to " + to + "; see what there is: ssh " + c.srv.Name + " ls"
 }
 
 // hostPort returns the parts of a target's address.

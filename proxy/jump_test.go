@@ -118,9 +118,11 @@ func TestTheJumpGoesNowhereElse(t *testing.T) {
 	defer l.Close()
 	for _, login := range []string{"alice", "lab@web1"} {
 		outer := w.outer(t, login)
-		for _, address := range []string{
-			l.Addr().String(), "web1:23", "web1:0", "web2:22", "WEB1:22", "web1.:22", "[::1]:22", "localhost:22", " web1:22",
-		} {
+		addresses := []string{l.Addr().String(), "web1:23", "web1:0", "web2:22", "WEB1:22", "web1.:22", " web1:22"}
+		if login == "alice" { // at a target they are its own sshd, and so the jump
+			addresses = append(addresses, "[::1]:22", "localhost:22")
+		}
+		for _, address := range addresses {
 			if c, err := outer.Dial("tcp", address); err == nil {
 				c.Close()
 				t.Errorf("%s: %q was opened", login, address)

@@ -151,9 +151,10 @@ func (s *Server) init() {
 			// gliderlabs' own session handler rewrites newlines and loses
 			// signals; the raw channel and its requests are ours.
 			ChannelHandlers: map[string]gliderssh.ChannelHandler{
-				"session":      channel((*conn).workOn),
-				"direct-tcpip": channel((*conn).direct),
-				"default":      channel((*conn).refuseChannel),
+				"session":                        channel((*conn).workOn),
+				"direct-tcpip":                   channel((*conn).direct),
+				"direct-streamlocal@openssh.com": channel((*conn).directSocket),
+				"default":                        channel((*conn).refuseChannel),
 			},
 			RequestHandlers: map[string]gliderssh.RequestHandler{"default": handleRequest},
 		}

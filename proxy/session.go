@@ -45,6 +45,8 @@ type session struct {
 	begun   bool
 	opened  int
 	bridges map[*bridge]struct{}
+	tunnels map[*tunnel]struct{}
+	listens map[string]uint32 // what the target may open channels for
 }
 
 // begin is the way from a verified identity to an open connection to the
@@ -56,7 +58,8 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		return nil, err
 	}
 	x := &session{
-		srv: s, conn: c, ended: make(chan struct{}), bridges: map[*bridge]struct{}{},
+		srv: s, conn: c, ended: make(chan struct{}),
+		bridges: map[*bridge]struct{}{}, tunnels: map[*tunnel]struct{}{}, listens: map[string]uint32{},
 		info: sallyport.Session{
 			ID: id, User: c.identity.User, Access: c.login.Access, From: c.from,
 			Client: string(c.ssh.ClientVersion()), StartedAt: s.Now(),
@@ -184,10 +187,14 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 			source = []string{host}
 		}
 	}
+	permits := func(any ...sallyport.Channel) bool { return slices.ContainsFunc(any, x.role.Permits) }
 	signer, cert, err := s.Authority.Issue(ca.Request{
 		Account: x.info.Access.Account, Session: x.info.ID, User: x.info.User, Grant: x.info.Grant,
 		SourceAddress: source, Life: ca.DefaultMaxLife, NotAfter: x.info.ExpiresAt,
-		PTY: x.role.Permits(sallyport.ChannelShell) || x.role.Permits(sallyport.ChannelExec),
+		PTY:     permits(sallyport.ChannelShell, sallyport.ChannelExec),
+		Agent:   permits(sallyport.ChannelAgent),
+		X11:     permits(sallyport.ChannelX11),
+		Forward: permits(sallyport.ChannelForwardLocal, sallyport.ChannelForwardRemote, sallyport.ChannelForwardSocket, sallyport.ChannelIDE),
 	})
 	if err != nil {
 		nc.Close()
@@ -258,9 +265,7 @@ func plain(err error) string {
 	return "the SSH handshake failed"
 }
 
-// attend answers what the target sends on the connection, until it is lost:
-// channels that it opens are turned away, as nothing asked for them, keepalives
-// are answered.
+// attend answers what the target sends on the connection, until it is lost.
 func (x *session) attend(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	for chans != nil || reqs != nil {
 		select {
@@ -269,7 +274,7 @@ func (x *session) attend(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) 
 				chans = nil
 				continue
 			}
-			_ = nc.Reject(ssh.Prohibited, "not allowed")
+			go x.guarded(func() { x.fromTarget(nc) })
 		case r, ok := <-reqs:
 			if !ok {
 				reqs = nil
@@ -323,8 +328,8 @@ func (x *session) snapshot() (sallyport.Session, bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	info := x.info
-	info.Channels = len(x.bridges)
-	over := x.ctx.Err() != nil && len(x.bridges) == 0 // nothing is left but to seal
+	info.Channels = len(x.bridges) + len(x.tunnels)
+	over := x.ctx.Err() != nil && info.Channels == 0 // nothing is left but to seal
 	return info, x.begun && !over
 }
 

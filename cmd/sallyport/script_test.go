@@ -86,6 +86,10 @@ targets:
     address: %[7]s
     accounts: [lab]
     host_keys: ["%[8]s"]
+  - name: fwd1
+    address: %[7]s
+    accounts: [lab]
+    host_keys: ["%[8]s"]
 roles:
   - name: prod-lab
     eligible: {groups: [admins]}
@@ -108,6 +112,15 @@ roles:
     justification: optional
     approval: auto
     channels: [shell, exec, sftp]
+  - name: fwd-lab
+    eligible: {groups: [admins]}
+    targets: {names: [fwd1]}
+    accounts: [lab]
+    max_duration: 1h
+    justification: optional
+    approval: auto
+    channels: [shell, exec, agent, x11, forward-local, forward-remote, forward-socket]
+    forwards: {local: ["127.0.0.1:40000-49999"], remote: ["127.0.0.1:50000-59999", "localhost:0"], sockets: [/tmp/sallyport-fwd-*], max_open: 3, max_bytes: 100KiB}
   - name: pair-lab
     eligible: {groups: [admins]}
     targets: {names: [pair1]}

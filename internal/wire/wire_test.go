@@ -53,6 +53,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(Marshal(Pty{"xterm", 80, 24, 0, 0, "\x00"}))
 	f.Add(String("ls -l"))
 	f.Add(ExitStatus(1))
+	f.Add(Marshal(Direct{"web1", 22, "127.0.0.1", 1024}))
+	f.Add(Marshal(DirectSocket{"/run/x", "", 0}))
 	f.Add(Marshal(ExitSignal{"KILL", false, "", ""}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if v, err := ParsePty(b); err == nil && !bytes.Equal(Marshal(v), b) {
@@ -67,6 +69,23 @@ func FuzzParse(f *testing.F) {
 		if v, err := ParseWindow(b); err == nil && !bytes.Equal(Marshal(v), b) {
 			t.Errorf("window-change %x reads as %+v", b, v)
 		}
+		if v, err := ParseDirect(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("direct-tcpip %x reads as %+v", b, v)
+		}
+		if v, err := ParseListen(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("tcpip-forward %x reads as %+v", b, v)
+		}
+		if v, err := ParseDirectSocket(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("direct-streamlocal %x reads as %+v", b, v)
+		}
+		if v, err := ParseForwardedSocket(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("forwarded-streamlocal %x reads as %+v", b, v)
+		}
+		if v, err := ParseOrigin(b); err == nil && !bytes.Equal(Marshal(v), b) {
+			t.Errorf("x11 %x reads as %+v", b, v)
+		}
+		_, _ = ParseX11(b) // a boolean may be any non-zero byte
+		_, _ = ParsePort(b)
 		_, _ = ParseExitStatus(b)
 		_, _ = ParseExitSignal(b) // a boolean may be any non-zero byte
 	})
