@@ -31,6 +31,9 @@ func checkForwards(r sallyport.Role) error {
 				WithHint("forwards: {%s: [ … ]}", l.key)
 		}
 	}
+	if r.Permits(sallyport.ChannelIDE) && !r.Permits(sallyport.ChannelExec) {
+		return sallyport.Errorf(sallyport.CodeInvalid, "the channel ide is nothing without exec, by which the server is started")
+	}
 	for _, list := range [][]string{r.Forwards.Local, r.Forwards.Remote} {
 		for _, s := range list {
 			if _, err := ParseHostPort(s); err != nil {

@@ -88,6 +88,7 @@ func TestForwards(t *testing.T) {
 		"a list without its channel":  {Forwards: sallyport.ForwardRules{Local: []string{"db1:1"}}},
 		"a channel without its list":  {Channels: []sallyport.Channel{"forward-socket"}},
 		"a socket that is no path":    {Channels: []sallyport.Channel{"forward-socket"}, Forwards: sallyport.ForwardRules{Sockets: []string{"*"}}},
+		"an IDE without exec":         {Channels: []sallyport.Channel{"ide"}},
 		"a pattern of relative paths": {Files: sallyport.FileRules{Allow: []string{"srv/*"}}},
 		"no direction":                {Files: sallyport.FileRules{Direction: "sideways"}},
 	} {

@@ -337,9 +337,16 @@ func (b *bridge) input() {
 // output passes what the target shows: to the recording, then to the client,
 // so that nothing is seen that is not stored (promise 3).
 func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
+	var listener *listener
+	if !stderr {
+		listener = b.listens()
+	}
 	_ = pump(from, func(p []byte) error {
 		if b.x.ctx.Err() != nil {
 			return b.x.ctx.Err()
+		}
+		if listener != nil {
+			listener.read(p)
 		}
 		if b.judge != nil && !stderr {
 			p = b.judge.Output(p)

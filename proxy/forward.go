@@ -34,7 +34,7 @@ func address(host string, port uint32) string {
 func (c *conn) forwardTo(ctx context.Context, nc ssh.NewChannel, to wire.Direct) {
 	c.forward(ctx, nc, forwarding{
 		kind: sallyport.ChannelForwardLocal, from: address(to.From, to.FromPort), to: address(to.Host, to.Port),
-		allowed: func(f *policy.Forwards) bool { return f.Local(to.Host, to.Port) },
+		allowed: func(f *policy.Forwards) bool { return f.Local(to.Host, to.Port) }, endpoint: loopback(to),
 	})
 }
 
@@ -48,7 +48,7 @@ func (c *conn) directSocket(ctx context.Context, nc ssh.NewChannel) {
 	}
 	c.forward(ctx, nc, forwarding{
 		kind: sallyport.ChannelForwardSocket, to: sallyport.Printable(to.Path),
-		allowed: func(f *policy.Forwards) bool { return f.Socket(to.Path) },
+		allowed: func(f *policy.Forwards) bool { return f.Socket(to.Path) }, endpoint: to.Path,
 	})
 }
 
@@ -57,6 +57,7 @@ type forwarding struct {
 	kind     sallyport.Channel
 	from, to string
 	allowed  func(f *policy.Forwards) bool
+	endpoint string // as a server of the session's would have announced it
 }
 
 // forward opens a channel of the client's at the target.
@@ -69,7 +70,9 @@ func (c *conn) forward(ctx context.Context, nc ssh.NewChannel, f forwarding) {
 		c.turnAway(nc, ssh.Prohibited, c.noAccess(f.to))
 		return
 	}
-	if !c.everAllowed(f.allowed) {
+	if !c.everAllowed(func(p *policy.Forwards) bool {
+		return f.allowed(p) || f.endpoint != "" && p.Permits(sallyport.ChannelIDE)
+	}) {
 		c.refuseForward(nc, f, c.event("forward.refuse"))
 		return
 	}
@@ -78,9 +81,16 @@ func (c *conn) forward(ctx context.Context, nc ssh.NewChannel, f forwarding) {
 		c.turnAway(nc, ssh.Prohibited, err.Error())
 		return
 	}
-	if !f.allowed(x.forwards()) {
-		c.refuseForward(nc, f, x.event("forward.refuse"))
-		return
+	if rules := x.forwards(); !f.allowed(rules) {
+		e := x.event("forward.refuse")
+		if rules.Permits(sallyport.ChannelIDE) {
+			f.kind, e.Severity = sallyport.ChannelIDE, sallyport.SeverityAlert
+			e.Reason = "no server that this session has started listens on " + f.to
+		}
+		if f.kind != sallyport.ChannelIDE || !x.announced(f.endpoint) {
+			c.refuseForward(nc, f, e)
+			return
+		}
 	}
 	x.tunnel(nc, f, x.target.OpenChannel, func(opener, other ssh.Channel) (client, target ssh.Channel) {
 		return opener, other
@@ -98,9 +108,16 @@ func (c *conn) everAllowed(allowed func(*policy.Forwards) bool) bool {
 
 // refuseForward says no to a channel, whichever side asked for it.
 func (c *conn) refuseForward(nc ssh.NewChannel, f forwarding, e sallyport.Event) {
-	e.Reason = "your role allows no " + string(f.kind) + " to " + f.to
-	e.Severity = sallyport.SeverityWarning
-	e.Details = map[string]string{"kind": string(f.kind), "to": f.to, "from": f.from}
+	if e.Reason == "" {
+		e.Reason = "your role allows no " + string(f.kind) + " to " + f.to
+	}
+	if e.Severity == "" {
+		e.Severity = sallyport.SeverityWarning
+	}
+	e.Details = map[string]string{"kind": string(f.kind), "to": f.to}
+	if f.from != "" {
+		e.Details["from"] = f.from
+	}
 	c.refuse(e)
 	_ = nc.Reject(ssh.Prohibited, "sallyport: "+e.Reason)
 }

@@ -47,6 +47,8 @@ type session struct {
 	bridges map[*bridge]struct{}
 	tunnels map[*tunnel]struct{}
 	listens map[string]uint32 // what the target may open channels for
+	// endpoints is where the session's own servers listen at the target.
+	endpoints map[string]*endpoint
 }
 
 // begin is the way from a verified identity to an open connection to the
@@ -59,7 +61,7 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 	}
 	x := &session{
 		srv: s, conn: c, ended: make(chan struct{}),
-		bridges: map[*bridge]struct{}{}, tunnels: map[*tunnel]struct{}{}, listens: map[string]uint32{},
+		bridges: map[*bridge]struct{}{}, tunnels: map[*tunnel]struct{}{}, listens: map[string]uint32{}, endpoints: map[string]*endpoint{},
 		info: sallyport.Session{
 			ID: id, User: c.identity.User, Access: c.login.Access, From: c.from,
 			Client: string(c.ssh.ClientVersion()), StartedAt: s.Now(),

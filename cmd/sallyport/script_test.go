@@ -90,6 +90,10 @@ targets:
     address: %[7]s
     accounts: [lab]
     host_keys: ["%[8]s"]
+  - name: ide1
+    address: %[7]s
+    accounts: [lab]
+    host_keys: ["%[8]s"]
 roles:
   - name: prod-lab
     eligible: {groups: [admins]}
@@ -121,6 +125,14 @@ roles:
     approval: auto
     channels: [shell, exec, agent, x11, forward-local, forward-remote, forward-socket]
     forwards: {local: ["127.0.0.1:40000-49999"], remote: ["127.0.0.1:50000-59999", "localhost:0"], sockets: [/tmp/sallyport-fwd-*], max_open: 3, max_bytes: 100KiB}
+  - name: ide-lab
+    eligible: {groups: [admins]}
+    targets: {names: [ide1]}
+    accounts: [lab]
+    max_duration: 1h
+    justification: optional
+    approval: auto
+    channels: [shell, exec, sftp, ide]
   - name: pair-lab
     eligible: {groups: [admins]}
     targets: {names: [pair1]}
