@@ -9,3 +9,20 @@ func ReadsScript(line string) bool {
 	s := shell.Parse(line)
 	return s.Input || s.Unread != ""
 }
+
+// Programs returns what the line would run, the words of one program each: its
+// base name first, then its arguments. A program whose words are not all known
+// is left out.
+func Programs(line string) [][]string {
+	var all [][]string
+	for _, c := range shell.Parse(line).Calls {
+		words, known := []string{c.Program}, shell.Word(c.Program).Literal()
+		for _, a := range c.Args {
+			words, known = append(words, string(a)), known && a.Literal()
+		}
+		if known {
+			all = append(all, words)
+		}
+	}
+	return all
+}

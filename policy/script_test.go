@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -41,5 +42,21 @@ func TestReadsScript(t *testing.T) {
 	}
 	if !ReadsScript("ls " + strings.Repeat("x", 70<<10)) {
 		t.Error("what cannot be read is taken for harmless")
+	}
+}
+
+func TestPrograms(t *testing.T) {
+	for line, want := range map[string]string{
+		"/usr/bin/scp -t -- 'a b'":             "[[scp -t -- a b]]",
+		"LC_ALL=C exec mosh-server new":        "[[exec mosh-server new] [mosh-server new]]",
+		"sudo rsync --server --sender . /srv":  "[[sudo rsync --server --sender . /srv] [rsync --server --sender . /srv]]",
+		"cat $x; ls":                           "[[ls]]",
+		"git-upload-pack 'x.git' && echo done": "[[git-upload-pack x.git] [echo done]]",
+		"":                                     "[]",
+		"echo '":                               "[]",
+	} {
+		if got := fmt.Sprint(Programs(line)); got != want {
+			t.Errorf("Programs(%q) = %s, want %s", line, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"strconv"
 
 	"golang.org/x/crypto/ssh"
@@ -37,6 +38,10 @@ func (b *bridge) start(req *ssh.Request) {
 		return
 	}
 
+	if b.kind == sallyport.ChannelExec && runsMosh(command) {
+		b.deny(req, "mosh needs UDP past the gateway, which would go unseen; use ssh")
+		return
+	}
 	commands := b.x.srv.Policy().Commands(b.x.role.Name)
 	if b.kind == sallyport.ChannelExec {
 		v := commands.Judge(command)
@@ -77,6 +82,12 @@ func (b *bridge) start(req *ssh.Request) {
 	b.pumps.Go(func() { b.x.guarded(func() { b.output(b.up.Stderr(), b.ch.Stderr(), true) }) })
 	b.typing.Go(func() { b.x.guarded(b.input) })
 	close(b.started)
+}
+
+// runsMosh reports whether a command starts the server of mosh, whose client then
+// speaks UDP to the target itself.
+func runsMosh(command string) bool {
+	return slices.ContainsFunc(policy.Programs(command), func(words []string) bool { return words[0] == "mosh-server" })
 }
 
 // record opens the channel's recording.
