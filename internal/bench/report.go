@@ -36,6 +36,12 @@ var (
 	randomGo      = metric{7, "random through exec, Go client", "MB/s"}
 	randomGoCPU   = metric{7, "hop CPU, Go client", "s/GB"}
 	randomWhole   = metric{7, "random, real ssh, no cap on what is kept", "MB/s"}
+	sftpGet       = metric{8, "sftp get, real sftp", "MB/s"}
+	sftpGetCPU    = metric{8, "hop CPU", "s/GB"}
+	sftpPut       = metric{8, "sftp put, real sftp", "MB/s"}
+	sftpPutCPU    = metric{8, "hop CPU of put", "s/GB"}
+	scpGet        = metric{8, "scp -O from the target", "MB/s"}
+	scpGetCPU     = metric{8, "hop CPU of scp", "s/GB"}
 	idlePSS       = metric{9, "PSS per idle session", "KiB"}
 	basePSS       = metric{9, "PSS before any session", "MiB"}
 	idleCPU       = metric{9, "CPU with all of them idle", "% of a core"}
@@ -43,7 +49,8 @@ var (
 
 	metrics = []metric{
 		setUpGo, setUpSSH, rate, sessionCPU, keyP50, keyP99, execText, execTextCPU, execTextGo, execTextGoCPU,
-		ptyText, ptyTextCPU, ptyTextGo, ptyTextGoCPU, zeros, random, randomCPU, randomGo, randomGoCPU, randomWhole, idlePSS, basePSS, idleCPU, certRate,
+		ptyText, ptyTextCPU, ptyTextGo, ptyTextGoCPU, zeros, random, randomCPU, randomGo, randomGoCPU, randomWhole,
+		sftpGet, sftpGetCPU, sftpPut, sftpPutCPU, scpGet, scpGetCPU, idlePSS, basePSS, idleCPU, certRate,
 	}
 )
 
@@ -78,6 +85,15 @@ var figures = []figure{
 	{zeros, true, 1.0, jump},
 	{random, true, 1.0, jump},
 	{randomGo, true, 1.0, jump},
+	{sftpGet, true, 0.9, direct},
+	{sftpGet, true, 1.5, jump},
+	{sftpGet, true, 0.95, unparsed},
+	{sftpPut, true, 0.9, direct},
+	{sftpPut, true, 1.5, jump},
+	{sftpPut, true, 0.95, unparsed},
+	{scpGet, true, 0.9, direct},
+	{scpGet, true, 1.5, jump},
+	{scpGet, true, 0.95, unparsed},
 	{idlePSS, false, 150, ""},
 	{basePSS, false, 20, ""},
 	{idleCPU, false, 1, ""},

@@ -128,12 +128,12 @@ func newWorld(ctx context.Context, o options) (w *world, err error) {
 }
 
 // build compiles the gateway as it is in this tree.
-func build(ctx context.Context, binary string) error {
+func build(ctx context.Context, binary string, flags ...string) error {
 	mod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("go env: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/sallyport")
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", binary}, flags...), "./cmd/sallyport")...)
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build ./cmd/sallyport: %w\n%s", err, bytes.TrimSpace(out))
