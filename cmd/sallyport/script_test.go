@@ -124,7 +124,7 @@ roles:
     justification: optional
     approval: auto
     channels: [shell, exec, agent, x11, forward-local, forward-remote, forward-socket]
-    forwards: {local: ["127.0.0.1:40000-49999"], remote: ["127.0.0.1:50000-59999", "localhost:0"], sockets: [/tmp/sallyport-fwd-*], max_open: 3, max_bytes: 100KiB}
+    forwards: {local: ["127.0.0.1:20000-29999"], remote: ["127.0.0.1:30000-30999", "localhost:0"], sockets: [/tmp/sallyport-fwd-*], max_open: 3, max_bytes: 100KiB}
   - name: ide-lab
     eligible: {groups: [admins]}
     targets: {names: [ide1]}
