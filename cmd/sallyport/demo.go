@@ -106,6 +106,13 @@ const sshConfig = `Host gate
   IdentitiesOnly yes
   IdentityAgent none
   StrictHostKeyChecking yes
+
+# As "ssh gate config" prints it.
+Host web1
+  ProxyJump gate
+  User lab
+  UserKnownHostsFile {{.Dir}}/known_hosts
+  StrictHostKeyChecking yes
 `
 
 func demo(ctx context.Context, std streams, stay bool) (err error) {
@@ -187,7 +194,7 @@ func setStage(dir string) (*stage, error) {
 		return nil, err
 	}
 	st.addr = l.Addr().String()
-	if err := st.writeFiles(gk.HostKey.PublicKey()); err != nil {
+	if err := st.writeFiles(gk.HostKey.PublicKey(), gk.HostCA.PublicKey()); err != nil {
 		st.target.Close()
 		l.Close()
 		return nil, err
@@ -235,7 +242,7 @@ func newPerson(dir, name string) (person, error) {
 }
 
 // writeFiles writes the gateway's configuration and each person's ssh_config.
-func (st *stage) writeFiles(host ssh.PublicKey) error {
+func (st *stage) writeFiles(host, hostCA ssh.PublicKey) error {
 	write := func(name, text string, data any) error {
 		t, err := template.New(name).Parse(text)
 		if err != nil {
@@ -258,7 +265,8 @@ func (st *stage) writeFiles(host ssh.PublicKey) error {
 			return err
 		}
 	}
-	if err := write("known_hosts", "gate "+string(ssh.MarshalAuthorizedKey(host)), nil); err != nil {
+	known := "gate " + string(ssh.MarshalAuthorizedKey(host)) + ca.CertAuthorityLine([]string{"web1"}, hostCA)
+	if err := write("known_hosts", known, nil); err != nil {
 		return err
 	}
 	return write("sallyport.yaml", demoConfig, map[string]string{
@@ -276,6 +284,7 @@ Now you. The gateway is up; paste these into other terminals, in order:
   %[1]s lab@web1@gate                 # as alice: it asks why and for how long, and waits
   %[2]s gate request ls               # as bob: what is waiting for you?
   %[2]s gate request approve ID       # …and alice is in, at that moment
+  %[1]s web1                          # the same by its plain name, through the jump
   %[3]s gate sessions ls              # as eve, the SOC: who is in?
   %[3]s gate sessions kill ID --reason "not today"
   %[3]s gate recordings ls
