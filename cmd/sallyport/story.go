@@ -85,7 +85,7 @@ func (st *stage) story(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer first.Close()
-	if err := first.types("echo hello $((6*7))\r", "hello 42"); err != nil {
+	if err := first.types("echo hello $((6*7))\r", "hello 42\nlab@web1:~$ "); err != nil {
 		return err
 	}
 	if err := first.types("rm -rf precious", "rm -rf precious"); err != nil {
@@ -98,7 +98,7 @@ func (st *stage) story(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	show("alice", "lab@web1@gate", "", result{first.screen(), status})
+	show("alice", "lab@web1@gate", "", result{first.out.String(), status})
 	if status != sallyport.ExitEnded {
 		return fmt.Errorf("the session ended with %d, want %d", status, sallyport.ExitEnded)
 	}
@@ -113,7 +113,7 @@ func (st *stage) story(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer second.Close()
-	if err := second.types("echo back again\r", "\rback again"); err != nil {
+	if err := second.types("echo back again\r", "\nback again\nlab@web1:~$ "); err != nil {
 		return err
 	}
 	live := st.gateway.proxy.Sessions()
@@ -132,8 +132,8 @@ func (st *stage) story(ctx context.Context, out io.Writer) error {
 	if status, err = second.wait(); err != nil {
 		return err
 	}
-	if status != sallyport.ExitEnded || !strings.Contains(second.screen(), "killed") {
-		return fmt.Errorf("the killed session ended with %d and showed %q", status, second.screen())
+	if status != sallyport.ExitEnded || !strings.Contains(second.out.String(), "killed") {
+		return fmt.Errorf("the killed session ended with %d and showed %q", status, second.out.String())
 	}
 	fmt.Fprintf(out, "   (alice is out %d ms after eve's Enter, and the grant is locked)\n", took.Milliseconds())
 	if _, err := run(alice, "lab@web1@", "uptime", sallyport.ExitDenied); err != nil {
@@ -236,11 +236,6 @@ func (s *shell) types(keys, want string) error {
 
 func (s *shell) wait() (int, error) { return exitOf(s.session.Wait()) }
 
-// screen returns what was shown, without what only a terminal understands.
-func (s *shell) screen() string {
-	return strings.NewReplacer("\r", "", "\x1b[?2004h", "", "\x1b[?2004l", "").Replace(s.out.String())
-}
-
 func exitOf(err error) (int, error) {
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
@@ -266,10 +261,16 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.buf.Write(p)
 }
 
+// String returns what was shown, without what only a terminal understands.
 func (s *screen) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.buf.String()
+	return s.plain()
+}
+
+// plain is String with s.mu held.
+func (s *screen) plain() string {
+	return strings.NewReplacer("\r", "", "\x1b[?2004h", "", "\x1b[?2004l", "").Replace(s.buf.String())
 }
 
 // await returns when the text has been shown.
@@ -278,7 +279,7 @@ func (s *screen) await(want string) error {
 	defer limit.Stop()
 	for {
 		s.mu.Lock()
-		if strings.Contains(s.buf.String(), want) {
+		if strings.Contains(s.plain(), want) {
 			s.mu.Unlock()
 			return nil
 		}
