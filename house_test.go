@@ -58,13 +58,14 @@ var arrows = map[string][]string{
 // owners names the only packages that may import a heavy or a dangerous module,
 // outside tests.
 var owners = map[string][]string{
-	"go.etcd.io/bbolt":          {"store/bolt"},
-	"go.etcd.io/etcd":           {"store/etcd"},
-	"github.com/spf13/cobra":    {"console", "cmd/sallyport"},
-	"go.yaml.in/yaml":           {"config"},
-	"mvdan.cc/sh":               {"policy/shell"},
-	"testing":                   {"store/storetest"},
-	"github.com/gliderlabs/ssh": {"proxy", "cmd/sallyport", "internal/sshtest"},
+	"go.etcd.io/bbolt":               {"store/bolt"},
+	"go.etcd.io/etcd":                {"store/etcd"},
+	"github.com/spf13/cobra":         {"console", "cmd/sallyport"},
+	"go.yaml.in/yaml":                {"config"},
+	"mvdan.cc/sh":                    {"policy/shell"},
+	"testing":                        {"store/storetest"},
+	"github.com/gliderlabs/ssh":      {"proxy", "cmd/sallyport", "internal/sshtest"},
+	"github.com/pires/go-proxyproto": {"proxy"},
 }
 
 const module = "sallyport"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ type Config struct {
 	Drain        time.Duration // how long sessions may end by themselves at shutdown
 	SpaceReserve int64         // bytes that must be free to start a recording
 	Limits       Limits
+
+	// Balancers are the load balancers whose PROXY header is required and believed.
+	Balancers []netip.Prefix
 
 	Policy *policy.Policy // of the users, targets, roles and permissions
 }

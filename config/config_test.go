@@ -2,6 +2,7 @@ package config
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,7 @@ request_lapse: 2d
 drain: 5s
 space_reserve: 1GiB
 limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, sessions_per_user: 5}
+proxy_protocol: {from: [10.0.0.0/8, 192.0.2.1, "2001:db8::/64"]}
 `
 	c, err := Parse("c.yaml", []byte(s))
 	if err != nil {
@@ -78,6 +80,9 @@ limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, sessi
 	}
 	if f := r.Forwards; len(f.Local) != 1 || len(f.Remote) != 1 || len(f.Sockets) != 1 || f.MaxOpen != 8 || f.MaxBytes != 1<<30 {
 		t.Errorf("forwards: %+v", f)
+	}
+	if got := fmt.Sprint(c.Balancers); got != "[10.0.0.0/8 192.0.2.1/32 2001:db8::/64]" {
+		t.Errorf("load balancers: %s", got)
 	}
 	want := Limits{1, 2, 3 * time.Second, 4, 5}
 	if c.Limits != want || c.RequestLapse != 48*time.Hour || c.Drain != 5*time.Second || c.SpaceReserve != 1<<30 {
@@ -150,6 +155,11 @@ func TestMistakes(t *testing.T) {
 		"null":              {"address: 10.0.0.5:22", "address:", `a value is missing`},
 		"list for mapping":  {"eligible: {groups: [admins]}", "eligible: [admins]", `eligible must be a mapping (expected users and groups)`},
 		"unknown right":     {"  audit: {", "  audits: {", `unknown field "audits" in permissions (expected sessions, recordings, audit and admin)`},
+		"no balancer":       {"data_dir:", "proxy_protocol: {from: [lb1]}\ndata_dir:", `"lb1" is no address of a load balancer (expected 192.0.2.1 or 10.0.0.0/8)`},
+		"all balancers":     {"data_dir:", "proxy_protocol: {from: [0.0.0.0/0]}\ndata_dir:", `"0.0.0.0/0" is everybody`},
+		"a mapped balancer": {"data_dir:", "proxy_protocol: {from: [\"::ffff:10.0.0.0/104\"]}\ndata_dir:", `is no address of a load balancer`},
+		"bits of balancers": {"data_dir:", "proxy_protocol: {from: [10.0.0.7/8]}\ndata_dir:", `has bits behind its length (expected 10.0.0.7, or 10.0.0.0/8)`},
+		"a balancer alone":  {"data_dir:", "proxy_protocol: [10.0.0.7]\ndata_dir:", `proxy_protocol must be a mapping (expected from)`},
 		"tab":               {"    accounts: [root]", "\taccounts: [root]", `no YAML: `},
 		"unclosed":          {"labels: {env: prod}\n", "labels: {env: prod\n", `no YAML: `},
 	} {

@@ -53,6 +53,7 @@ func (d *decoder) config(doc *yaml.Node) *Config {
 		field{"drain", false, func(n *yaml.Node) { c.Drain = d.duration(n) }},
 		field{"space_reserve", false, func(n *yaml.Node) { c.SpaceReserve = d.size(n) }},
 		field{"limits", false, func(n *yaml.Node) { d.limits(n, &c.Limits) }},
+		field{"proxy_protocol", false, func(n *yaml.Node) { c.Balancers = d.proxyProtocol(n) }},
 	)
 	d.across(c)
 	return c

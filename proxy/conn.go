@@ -33,9 +33,10 @@ var errNoAudit = sallyport.Errorf(sallyport.CodeUnavail, "the audit log cannot b
 type conn struct {
 	*helloConn
 	srv     *Server
-	jump    *jump  // nil for a connection from outside
-	guest   *guest // nil for a jump
-	from    string
+	jump    *jump         // nil for a connection from outside
+	guest   *guest        // nil for a jump
+	from    string        // the client's address
+	origin  origin        // how that is known
 	ciphers []string      // to offer
 	tries   atomic.Int32  // refused authentication attempts
 	proved  auth.Identity // set by admit, guarded by srv.mu
@@ -63,6 +64,10 @@ type conn struct {
 
 // accept is gliderlabs' ConnCallback.
 func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
+	b, viaBalancer := nc.(balanced)
+	if viaBalancer {
+		nc = b.Conn
+	}
 	c := &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(nc)}, srv: s, from: nc.RemoteAddr().String()}
 	c.notes = rate.NewLimiter(5, 100)
 	s.mu.Lock()
@@ -81,9 +86,19 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 		s.lobby.enter(c.guest)
 	}
 	ctx.SetValue(connKey{}, c)
+	if viaBalancer {
+		if err := c.meet(); err != nil {
+			c.leave(err)
+			return nil
+		}
+	}
 	// Here and not in config, which gliderlabs calls with a lock held that
 	// everybody needs: who is silent must hold up nobody.
 	c.ciphers = c.hello()
+	if err := c.identifies(); err != nil {
+		c.leave(err)
+		return nil
+	}
 	return c
 }
 
@@ -133,6 +148,9 @@ func (c *conn) admit(meta ssh.ConnMetadata, p *ssh.Permissions) error {
 	}
 	if c.jump != nil {
 		e.Target = c.jump.target.Name
+	}
+	if c.origin.via != "" {
+		e.Details["via"] = c.origin.via
 	}
 	if full {
 		e.Type, e.Outcome, e.Reason = "auth.refuse", "refused", "too many connections of this user"

@@ -49,16 +49,7 @@ func (l *lobby) enter(g *guest) {
 	if g.out { // gone before it came in
 		return
 	}
-	if len(l.waiting[g.from]) >= l.perAddress {
-		l.evict(g.from)
-	}
-	if l.count >= l.total {
-		l.evict(l.heaviest())
-	}
-	l.waiting[g.from] = append(l.waiting[g.from], g)
-	l.count++
-	l.came++
-	g.nth = l.came
+	l.add(g)
 	g.expiry = time.AfterFunc(l.grace, func() {
 		if l.leave(g) {
 			g.Close()
@@ -79,6 +70,40 @@ func (l *lobby) leave(g *guest) bool {
 		return false
 	}
 	g.expiry.Stop()
+	l.remove(g)
+	return true
+}
+
+// move counts g under another address: a load balancer has told whose it is. Its
+// time goes on.
+func (l *lobby) move(g *guest, to netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.out || g.expiry == nil || g.from == to {
+		return
+	}
+	l.remove(g)
+	g.from = to
+	l.add(g)
+}
+
+// add puts g in, as the newest, where there is room or room is made. l.mu is
+// held.
+func (l *lobby) add(g *guest) {
+	if len(l.waiting[g.from]) >= l.perAddress {
+		l.evict(g.from)
+	}
+	if l.count >= l.total {
+		l.evict(l.heaviest())
+	}
+	l.waiting[g.from] = append(l.waiting[g.from], g)
+	l.count++
+	l.came++
+	g.nth = l.came
+}
+
+// remove takes g out of the count. l.mu is held.
+func (l *lobby) remove(g *guest) {
 	rest := l.waiting[g.from]
 	for i := range rest {
 		if rest[i] == g {
@@ -92,7 +117,6 @@ func (l *lobby) leave(g *guest) bool {
 		l.waiting[g.from] = rest
 	}
 	l.count--
-	return true
 }
 
 // evict closes the oldest connection from an address. l.mu is held.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -88,6 +89,10 @@ type Server struct {
 	Audit     Audit
 	Log       zerolog.Logger
 	Limits    Limits
+
+	// Balancers are the load balancers in front of the gateway: a PROXY header is
+	// required of them, and of nobody else taken.
+	Balancers []netip.Prefix
 
 	// Console runs one command of a person at the console and returns the exit
 	// status.
@@ -213,7 +218,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			}
 		}
 		delay = 0
-		go s.serve(c)
+		go s.serve(s.mark(c))
 	}
 }
 
@@ -274,6 +279,9 @@ func (s *Server) config(ctx gliderssh.Context) *ssh.ServerConfig {
 // the disk with it: past the limit refusals are counted, and the count goes
 // into the next entry.
 func (s *Server) refused(c *conn) {
+	if c.healthCheck() {
+		return
+	}
 	s.mu.Lock()
 	if !s.refusals.Allow() {
 		s.unlogged++
@@ -283,10 +291,7 @@ func (s *Server) refused(c *conn) {
 	n := s.unlogged
 	s.unlogged = 0
 	s.mu.Unlock()
-	e := sallyport.Event{
-		Type: "auth.refuse", Severity: sallyport.SeverityWarning, From: c.from, Outcome: "refused",
-		Details: map[string]string{"tries": strconv.Itoa(int(c.tries.Load()))},
-	}
+	e := c.turnedAway()
 	if n > 0 {
 		e.Details["unlogged"] = strconv.Itoa(n)
 	}

@@ -112,7 +112,8 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 			LoginGrace: cfg.Limits.LoginGrace, Channels: cfg.Limits.Channels,
 			SessionsPerUser: cfg.Limits.SessionsPerUser,
 		},
-		Console: g.console, Hold: g.hold,
+		Balancers: cfg.Balancers,
+		Console:   g.console, Hold: g.hold,
 	}
 	g.control.Live = g.proxy
 	return g, nil
@@ -317,7 +318,7 @@ func needsRestart(old, cfg *config.Config) []string {
 	for key, same := range map[string]bool{
 		"listen": old.Listen == cfg.Listen, "data_dir": old.DataDir == cfg.DataDir, "name": old.Name == cfg.Name,
 		"limits": old.Limits == cfg.Limits, "request_lapse": old.RequestLapse == cfg.RequestLapse,
-		"space_reserve": old.SpaceReserve == cfg.SpaceReserve,
+		"space_reserve": old.SpaceReserve == cfg.SpaceReserve, "proxy_protocol": slices.Equal(old.Balancers, cfg.Balancers),
 	} {
 		if !same {
 			keys = append(keys, key)
