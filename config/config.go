@@ -32,6 +32,8 @@ type Config struct {
 	Drain        time.Duration // how long sessions may end by themselves at shutdown
 	SpaceReserve int64         // bytes that must be free to start a recording
 	Limits       Limits
+	Banner       string        // shown before the sign-in
+	Keepalive    time.Duration // how long a peer may be silent before it is asked for a sign of life
 
 	// Balancers are the load balancers whose PROXY header is required and believed.
 	Balancers []netip.Prefix
@@ -45,6 +47,7 @@ type Limits struct {
 	PerAddress      int           // of those, from one address
 	LoginGrace      time.Duration // to sign in
 	Channels        int           // open at once on one connection
+	ChannelsPerSec  int           // opened on one connection, in the long run
 	SessionsPerUser int           // live at once
 }
 
@@ -57,13 +60,14 @@ const (
 	DefaultDrain        = 30 * time.Second
 	DefaultSpaceReserve = 64 << 20
 	DefaultContentCap   = 16 << 20
+	DefaultKeepalive    = 15 * time.Second
 )
 
 // DefaultLimits returns the limits of a configuration that names none.
 func DefaultLimits() Limits {
 	return Limits{
 		Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second,
-		Channels: 64, SessionsPerUser: 100,
+		Channels: 64, ChannelsPerSec: 50, SessionsPerUser: 100,
 	}
 }
 

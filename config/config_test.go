@@ -39,7 +39,10 @@ func TestSample(t *testing.T) {
 		!c.Policy.Can("eve", sallyport.PermSessions) || c.Policy.Can("bob", sallyport.PermSessions) {
 		t.Error("the policy is not that of the sample")
 	}
-	want := Limits{Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second, Channels: 64, SessionsPerUser: 100}
+	want := Limits{Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second, Channels: 64, ChannelsPerSec: 50, SessionsPerUser: 100}
+	if c.Keepalive != 15*time.Second || c.Banner != "" || len(c.Balancers) != 0 {
+		t.Errorf("defaults: %+v", c)
+	}
 	if c.Listen != "0.0.0.0:2222" || c.DataDir != "/var/lib/sallyport" || c.Drain != 30*time.Second ||
 		c.RequestLapse != 24*time.Hour || c.SpaceReserve != 64<<20 || c.Limits != want || r.Recording.ContentCap != 16<<20 {
 		t.Errorf("defaults: %+v", c)
@@ -60,7 +63,12 @@ func TestEveryOptionalField(t *testing.T) {
 request_lapse: 2d
 drain: 5s
 space_reserve: 1GiB
-limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, sessions_per_user: 5}
+limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, channels_per_second: 6, sessions_per_user: 5}
+keepalive: 30s
+banner: |
+  Authorised use only.
+
+  	Ünïcode, and a tab.
 proxy_protocol: {from: [10.0.0.0/8, 192.0.2.1, "2001:db8::/64"]}
 `
 	c, err := Parse("c.yaml", []byte(s))
@@ -84,7 +92,10 @@ proxy_protocol: {from: [10.0.0.0/8, 192.0.2.1, "2001:db8::/64"]}
 	if got := fmt.Sprint(c.Balancers); got != "[10.0.0.0/8 192.0.2.1/32 2001:db8::/64]" {
 		t.Errorf("load balancers: %s", got)
 	}
-	want := Limits{1, 2, 3 * time.Second, 4, 5}
+	if c.Banner != "Authorised use only.\n\n\tÜnïcode,\u00a0and a tab.\n" || c.Keepalive != 30*time.Second {
+		t.Errorf("banner %q, keepalive %v", c.Banner, c.Keepalive)
+	}
+	want := Limits{1, 2, 3 * time.Second, 4, 6, 5}
 	if c.Limits != want || c.RequestLapse != 48*time.Hour || c.Drain != 5*time.Second || c.SpaceReserve != 1<<30 {
 		t.Errorf("%+v", c)
 	}
@@ -110,58 +121,66 @@ func TestMistakes(t *testing.T) {
 		old, new string
 		want     string // in the line that has this change; all after "c.yaml:N: "
 	}{
-		"unknown field":     {"data_dir:", "datadir:", `unknown field "datadir" in the configuration (expected listen, name, data_dir, users`},
-		"unknown in role":   {"max_duration: 4h", "max_duration: 4h\n    mfa: true", `unknown field "mfa" in a role`},
-		"unknown in flow":   {"{name: bob,", "{name: bob, shell: x,", `unknown field "shell" in a user (expected name, groups, kind and keys)`},
-		"field twice":       {"accounts: [root]", "accounts: [root]\n    accounts: [root]", `accounts`},
-		"bad duration":      {"4h", "4 hours", `"4 hours" is no duration (expected for example 30m`},
-		"bad listen":        {"0.0.0.0:2222", "2222", `"2222" is no address to listen on (expected host:port`},
-		"bad address":       {"10.0.0.5:22", "10.0.0.5:ssh", `"10.0.0.5:ssh" is no address (expected host or host:port)`},
-		"port zero":         {"10.0.0.5:22", "10.0.0.5:0", `is no address`},
-		"relative data_dir": {"/var/lib/sallyport", "data", `expected a path from /`},
-		"bad key":           {"ssh-ed25519 AAAA", "ssh-ed25519 BBBB", `is no public key (expected the line of a .pub file`},
-		"short RSA key":     {`keys: ["ssh-ed25519`, `keys: ["` + rsa2048 + `", "ssh-ed25519`, `key`},
-		"key options":       {`keys: ["ssh-ed25519`, `keys: ["no-pty ssh-ed25519`, `options before a key are not honoured`},
-		"bad action":        {"[r, R, recursive], action: terminate", "[r], action: kill", `"kill" is no action (expected allow, alert, deny or terminate)`},
-		"rule without end":  {"{program: shutdown, action: terminate}", "{match: \"rm 'x\", action: terminate}", `the rule does not compile: `},
-		"rule of nothing":   {"{program: shutdown, action: terminate}", "{action: terminate}", `the rule does not compile: `},
-		"bad class":         {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper and unverifiable)`},
-		"bad channel":       {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec, sftp, agent, x11, forward-local, forward-remote, forward-socket or ide)`},
-		"bad justification": {"justification: required", "justification: yes", `"yes" is no justification (expected required or optional)`},
-		"bad approval":      {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},
-		"need nobody":       {"need: 1", "need: 0", `"0" is no number (expected 1 or more)`},
-		"unknown approver":  {"{approvers: {groups: [approvers]}", "{approvers: {users: [bbo]}", `no user is named "bbo" (expected a name under users)`},
-		"unknown member":    {"eligible: {groups: [admins]}", "eligible: {users: [alcie], groups: [admins]}", `no user is named "alcie"`},
-		"unknown SOC":       {"  audit: {groups: [soc]}", "  audit: {users: [evee]}", `no user is named "evee"`},
-		"unknown target":    {"targets: {labels: {env: prod}}", "targets: {names: [wbe1]}", `no target is named "wbe1" (expected a name or an alias under targets`},
-		"no such account":   {"    accounts: [root]", "    accounts: [toor]", `no account of role "prod-root" is on any of its targets (expected one of root, deploy)`},
-		"too few approvers": {"need: 1", "need: 2", `an approval of role "prod-root" needs 2, but only 1 may approve it`},
-		"a stage of nobody": {"approvers: {groups: [approvers]}", "approvers: {groups: [aprovers]}", `needs 1, but only 0 may approve it`},
-		"keep nothing":      {"    channels:", "    recording: {content_cap: 0}\n    channels:", `content_cap cannot be 0`},
-		"files sideways":    {"    channels:", "    files: sideways\n    channels:", `"sideways" is no direction for files (expected none, upload, download or both)`},
-		"relative files":    {"    channels:", "    files: {allow: [srv]}\n    channels:", `"srv" is no pattern of absolute paths`},
-		"forward anywhere":  {"    channels:", "    forwards: {local: [db1]}\n    channels:", `"db1" is no pattern of addresses (write host:port`},
-		"forward no socket": {"    channels:", "    forwards: {sockets: [pg]}\n    channels:", `"pg" is no pattern of sockets`},
-		"no such channel":   {"    channels:", "    forwards: {local: [\"db1:5432\"]}\n    channels:", `local is nothing without the channel forward-local`},
-		"no list":           {"exec, sftp]", "exec, forward-local]", `the channel forward-local is nothing without a list`},
-		"keep no KiB":       {"    channels:", "    recording: {content_cap: 0KiB}\n    channels:", `content_cap cannot be 0`},
-		"second user":       {"{name: bob", "{name: alice", `a second user named "alice" (the first is at line 6)`},
-		"a key of two":      {"{name: bob, groups: [approvers], keys: [", "{name: bob, groups: [approvers], keys: [KEY, ", `is given twice (the first is at line 6)`},
-		"no host key":       {"host_keys:", "#", `target "web1" has neither host_keys nor host_ca`},
-		"no name":           {"- name: prod-root\n    eligible", "- eligible", `a role has no "name"`},
-		"name with blank":   {"name: web1", "name: web 1", `"web 1" cannot name a target (expected letters`},
-		"bad account":       {"accounts: [root, deploy]", `accounts: ["root,deploy"]`, `"root,deploy" cannot be an account`},
-		"no accounts":       {"accounts: [root, deploy]", "accounts: []", `accounts is empty`},
-		"null":              {"address: 10.0.0.5:22", "address:", `a value is missing`},
-		"list for mapping":  {"eligible: {groups: [admins]}", "eligible: [admins]", `eligible must be a mapping (expected users and groups)`},
-		"unknown right":     {"  audit: {", "  audits: {", `unknown field "audits" in permissions (expected sessions, recordings, audit and admin)`},
-		"no balancer":       {"data_dir:", "proxy_protocol: {from: [lb1]}\ndata_dir:", `"lb1" is no address of a load balancer (expected 192.0.2.1 or 10.0.0.0/8)`},
-		"all balancers":     {"data_dir:", "proxy_protocol: {from: [0.0.0.0/0]}\ndata_dir:", `"0.0.0.0/0" is everybody`},
-		"a mapped balancer": {"data_dir:", "proxy_protocol: {from: [\"::ffff:10.0.0.0/104\"]}\ndata_dir:", `is no address of a load balancer`},
-		"bits of balancers": {"data_dir:", "proxy_protocol: {from: [10.0.0.7/8]}\ndata_dir:", `has bits behind its length (expected 10.0.0.7, or 10.0.0.0/8)`},
-		"a balancer alone":  {"data_dir:", "proxy_protocol: [10.0.0.7]\ndata_dir:", `proxy_protocol must be a mapping (expected from)`},
-		"tab":               {"    accounts: [root]", "\taccounts: [root]", `no YAML: `},
-		"unclosed":          {"labels: {env: prod}\n", "labels: {env: prod\n", `no YAML: `},
+		"unknown field":      {"data_dir:", "datadir:", `unknown field "datadir" in the configuration (expected listen, name, data_dir, users`},
+		"unknown in role":    {"max_duration: 4h", "max_duration: 4h\n    mfa: true", `unknown field "mfa" in a role`},
+		"unknown in flow":    {"{name: bob,", "{name: bob, shell: x,", `unknown field "shell" in a user (expected name, groups, kind and keys)`},
+		"field twice":        {"accounts: [root]", "accounts: [root]\n    accounts: [root]", `accounts`},
+		"bad duration":       {"4h", "4 hours", `"4 hours" is no duration (expected for example 30m`},
+		"bad listen":         {"0.0.0.0:2222", "2222", `"2222" is no address to listen on (expected host:port`},
+		"bad address":        {"10.0.0.5:22", "10.0.0.5:ssh", `"10.0.0.5:ssh" is no address (expected host or host:port)`},
+		"port zero":          {"10.0.0.5:22", "10.0.0.5:0", `is no address`},
+		"relative data_dir":  {"/var/lib/sallyport", "data", `expected a path from /`},
+		"bad key":            {"ssh-ed25519 AAAA", "ssh-ed25519 BBBB", `is no public key (expected the line of a .pub file`},
+		"short RSA key":      {`keys: ["ssh-ed25519`, `keys: ["` + rsa2048 + `", "ssh-ed25519`, `key`},
+		"key options":        {`keys: ["ssh-ed25519`, `keys: ["no-pty ssh-ed25519`, `options before a key are not honoured`},
+		"bad action":         {"[r, R, recursive], action: terminate", "[r], action: kill", `"kill" is no action (expected allow, alert, deny or terminate)`},
+		"rule without end":   {"{program: shutdown, action: terminate}", "{match: \"rm 'x\", action: terminate}", `the rule does not compile: `},
+		"rule of nothing":    {"{program: shutdown, action: terminate}", "{action: terminate}", `the rule does not compile: `},
+		"bad class":          {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper and unverifiable)`},
+		"bad channel":        {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec, sftp, agent, x11, forward-local, forward-remote, forward-socket or ide)`},
+		"bad justification":  {"justification: required", "justification: yes", `"yes" is no justification (expected required or optional)`},
+		"bad approval":       {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},
+		"need nobody":        {"need: 1", "need: 0", `"0" is no number (expected 1 or more)`},
+		"unknown approver":   {"{approvers: {groups: [approvers]}", "{approvers: {users: [bbo]}", `no user is named "bbo" (expected a name under users)`},
+		"unknown member":     {"eligible: {groups: [admins]}", "eligible: {users: [alcie], groups: [admins]}", `no user is named "alcie"`},
+		"unknown SOC":        {"  audit: {groups: [soc]}", "  audit: {users: [evee]}", `no user is named "evee"`},
+		"unknown target":     {"targets: {labels: {env: prod}}", "targets: {names: [wbe1]}", `no target is named "wbe1" (expected a name or an alias under targets`},
+		"no such account":    {"    accounts: [root]", "    accounts: [toor]", `no account of role "prod-root" is on any of its targets (expected one of root, deploy)`},
+		"too few approvers":  {"need: 1", "need: 2", `an approval of role "prod-root" needs 2, but only 1 may approve it`},
+		"a stage of nobody":  {"approvers: {groups: [approvers]}", "approvers: {groups: [aprovers]}", `needs 1, but only 0 may approve it`},
+		"keep nothing":       {"    channels:", "    recording: {content_cap: 0}\n    channels:", `content_cap cannot be 0`},
+		"files sideways":     {"    channels:", "    files: sideways\n    channels:", `"sideways" is no direction for files (expected none, upload, download or both)`},
+		"relative files":     {"    channels:", "    files: {allow: [srv]}\n    channels:", `"srv" is no pattern of absolute paths`},
+		"forward anywhere":   {"    channels:", "    forwards: {local: [db1]}\n    channels:", `"db1" is no pattern of addresses (write host:port`},
+		"forward no socket":  {"    channels:", "    forwards: {sockets: [pg]}\n    channels:", `"pg" is no pattern of sockets`},
+		"no such channel":    {"    channels:", "    forwards: {local: [\"db1:5432\"]}\n    channels:", `local is nothing without the channel forward-local`},
+		"no list":            {"exec, sftp]", "exec, forward-local]", `the channel forward-local is nothing without a list`},
+		"keep no KiB":        {"    channels:", "    recording: {content_cap: 0KiB}\n    channels:", `content_cap cannot be 0`},
+		"second user":        {"{name: bob", "{name: alice", `a second user named "alice" (the first is at line 6)`},
+		"a key of two":       {"{name: bob, groups: [approvers], keys: [", "{name: bob, groups: [approvers], keys: [KEY, ", `is given twice (the first is at line 6)`},
+		"no host key":        {"host_keys:", "#", `target "web1" has neither host_keys nor host_ca`},
+		"no name":            {"- name: prod-root\n    eligible", "- eligible", `a role has no "name"`},
+		"name with blank":    {"name: web1", "name: web 1", `"web 1" cannot name a target (expected letters`},
+		"bad account":        {"accounts: [root, deploy]", `accounts: ["root,deploy"]`, `"root,deploy" cannot be an account`},
+		"no accounts":        {"accounts: [root, deploy]", "accounts: []", `accounts is empty`},
+		"null":               {"address: 10.0.0.5:22", "address:", `a value is missing`},
+		"list for mapping":   {"eligible: {groups: [admins]}", "eligible: [admins]", `eligible must be a mapping (expected users and groups)`},
+		"unknown right":      {"  audit: {", "  audits: {", `unknown field "audits" in permissions (expected sessions, recordings, audit and admin)`},
+		"no balancer":        {"data_dir:", "proxy_protocol: {from: [lb1]}\ndata_dir:", `"lb1" is no address of a load balancer (expected 192.0.2.1 or 10.0.0.0/8)`},
+		"all balancers":      {"data_dir:", "proxy_protocol: {from: [0.0.0.0/0]}\ndata_dir:", `"0.0.0.0/0" is everybody`},
+		"a mapped balancer":  {"data_dir:", "proxy_protocol: {from: [\"::ffff:10.0.0.0/104\"]}\ndata_dir:", `is no address of a load balancer`},
+		"bits of balancers":  {"data_dir:", "proxy_protocol: {from: [10.0.0.7/8]}\ndata_dir:", `has bits behind its length (expected 10.0.0.7, or 10.0.0.0/8)`},
+		"a balancer alone":   {"data_dir:", "proxy_protocol: [10.0.0.7]\ndata_dir:", `proxy_protocol must be a mapping (expected from)`},
+		"keepalive often":    {"data_dir:", "keepalive: 100ms\ndata_dir:", `a keepalive of 100ms is not useful (expected 5s to 10m)`},
+		"keepalive seldom":   {"data_dir:", "keepalive: 1h\ndata_dir:", `a keepalive of 1h0m0s is not useful`},
+		"no keepalive":       {"data_dir:", "keepalive: never\ndata_dir:", `"never" is no duration`},
+		"no channels":        {"data_dir:", "limits: {channels_per_second: 0}\ndata_dir:", `"0" is no number (expected 1 or more)`},
+		"a banner that acts": {"data_dir:", "banner: \"hello \\e[2J\"\ndata_dir:", `the banner holds '\x1b', which could steer a terminal`},
+		"a reordered banner": {"data_dir:", "banner: |\n  hello\n\n  and \u202e more\ndata_dir:", `:7: the banner holds '\u202e'`},
+		"a huge banner":      {"data_dir:", "banner: " + strings.Repeat("x", 8193) + "\ndata_dir:", `the banner has 8193 bytes (expected 8192 at most)`},
+		"no banner":          {"data_dir:", "banner:\ndata_dir:", `a value is missing`},
+		"tab":                {"    accounts: [root]", "\taccounts: [root]", `no YAML: `},
+		"unclosed":           {"labels: {env: prod}\n", "labels: {env: prod\n", `no YAML: `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sample(t)

@@ -19,7 +19,7 @@ func (d *decoder) config(doc *yaml.Node) *Config {
 		Listen: DefaultListen, Name: DefaultName, DataDir: DefaultDataDir,
 		Permissions:  map[sallyport.Permission]sallyport.Members{},
 		RequestLapse: DefaultRequestLapse, Drain: DefaultDrain, SpaceReserve: DefaultSpaceReserve,
-		Limits: DefaultLimits(),
+		Limits: DefaultLimits(), Keepalive: DefaultKeepalive,
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
 		d.errs = append(d.errs, problem{file: d.file, text: "the file is empty (expected listen, data_dir, users, targets and roles)"})
@@ -53,6 +53,8 @@ func (d *decoder) config(doc *yaml.Node) *Config {
 		field{"drain", false, func(n *yaml.Node) { c.Drain = d.duration(n) }},
 		field{"space_reserve", false, func(n *yaml.Node) { c.SpaceReserve = d.size(n) }},
 		field{"limits", false, func(n *yaml.Node) { d.limits(n, &c.Limits) }},
+		field{"banner", false, func(n *yaml.Node) { c.Banner = d.banner(n) }},
+		field{"keepalive", false, func(n *yaml.Node) { c.Keepalive = d.keepalive(n) }},
 		field{"proxy_protocol", false, func(n *yaml.Node) { c.Balancers = d.proxyProtocol(n) }},
 	)
 	d.across(c)
@@ -65,6 +67,7 @@ func (d *decoder) limits(n *yaml.Node, l *Limits) {
 		field{"per_address", false, func(n *yaml.Node) { l.PerAddress = d.number(n, 1) }},
 		field{"login_grace", false, func(n *yaml.Node) { l.LoginGrace = d.duration(n) }},
 		field{"channels", false, func(n *yaml.Node) { l.Channels = d.number(n, 1) }},
+		field{"channels_per_second", false, func(n *yaml.Node) { l.ChannelsPerSec = d.number(n, 1) }},
 		field{"sessions_per_user", false, func(n *yaml.Node) { l.SessionsPerUser = d.number(n, 1) }},
 	)
 }

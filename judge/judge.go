@@ -78,6 +78,9 @@ const (
 	heldMax  = 64 << 10 // bytes typed behind a held line; more ends the wait
 )
 
+// The largest screen that is modelled. Who has a larger one wraps elsewhere.
+const MaxColumns, MaxRows = term.MaxCols, term.MaxRows
+
 // New returns a judge of an empty screen.
 func New(cfg Config) *Judge {
 	if cfg.Now == nil {

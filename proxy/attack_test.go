@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -105,19 +104,11 @@ func TestAFloodKeepsNobodyOut(t *testing.T) {
 // each, and be cut at the end and not before.
 func TestWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, err := auth.NewKeys(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		x := timedSession(t, 11*time.Minute+7*time.Second, 0)
 		start := time.Now()
-		srv := &Server{Grants: &grants{}, Keys: func() *auth.Keys { return keys }, Now: time.Now, Log: zerolog.Nop(), Audit: &memory{}}
-		x := &session{srv: srv, conn: &conn{srv: srv}, bridges: map[*bridge]struct{}{}}
-		x.ctx, x.cancel = context.WithCancelCause(context.Background())
-		x.info.ExpiresAt = start.Add(11*time.Minute + 7*time.Second)
 		ch := &fakeChannel{start: start}
 		b := &bridge{x: x, ch: ch}
 		x.bridges[b] = struct{}{}
-		x.clock.x = x
 		x.clock.start()
 		<-x.ctx.Done()
 		x.clock.stop()

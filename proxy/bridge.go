@@ -60,9 +60,6 @@ type bridge struct {
 	held bool // the user was held: the client has the answers to what it asked
 }
 
-// maxEnv bounds the variables of one channel, and the bytes of each.
-const maxEnv, maxEnvBytes = 64, 4096
-
 // open joins a new channel. A target that refuses the channel is passed on as
 // it said it: a multiplexing client falls back to a connection of its own. Where
 // the session has ended, open leaves the channel alone and returns why.
@@ -119,6 +116,7 @@ func (x *session) newBridge(ch ssh.Channel, in io.Reader, up ssh.Channel) *bridg
 	if x.ctx.Err() != nil {
 		return nil
 	}
+	x.active()
 	b.name = strconv.Itoa(x.opened)
 	x.opened++
 	x.bridges[b] = struct{}{}
@@ -138,6 +136,7 @@ func (b *bridge) run(asked []*ssh.Request, reqs, upReqs <-chan *ssh.Request) {
 	}
 	b.held = false
 	for req := range reqs {
+		b.x.conn.pace.request(b.x.ctx, req.Type)
 		b.request(req)
 	}
 	b.stop()
@@ -175,18 +174,24 @@ func (b *bridge) request(req *ssh.Request) {
 	switch req.Type {
 	case "pty-req":
 		p, err := wire.ParsePty(req.Payload)
-		if err != nil || b.begun {
+		if err != nil || b.begun || len(req.Payload) > maxPtyBytes {
 			b.refuse(req, "malformed or late")
 			return
+		}
+		if sized(&p.Columns, &p.Rows) {
+			req.Payload = wire.Marshal(p)
 		}
 		if b.pass(req) { // else it is a command without one, and is treated so
 			b.pty.Store(&p)
 		}
 	case "env":
 		e, err := wire.ParseEnv(req.Payload)
-		if err != nil || b.begun || b.nenv >= maxEnv || len(e.Name)+len(e.Value) > maxEnvBytes || !envAllowed(e.Name, b.role().Env) {
-			// The value may be a secret; the name is not.
-			b.refuse(req, "variable not allowed: "+e.Name)
+		if err != nil || b.begun {
+			b.refuse(req, "malformed or late")
+			return
+		}
+		if fault := envFault(e, b.nenv, b.role().Env); fault != "" {
+			b.refuse(req, fault)
 			return
 		}
 		b.nenv++
@@ -207,6 +212,9 @@ func (b *bridge) request(req *ssh.Request) {
 		if err != nil {
 			_ = req.Reply(false, nil)
 			return
+		}
+		if sized(&w.Columns, &w.Rows) {
+			req.Payload = wire.Marshal(w)
 		}
 		b.resize(w)
 		b.pass(req)
@@ -285,7 +293,7 @@ func (b *bridge) resize(w wire.Window) {
 		b.pty.Store(&resized)
 	}
 	if b.judge != nil {
-		b.judge.Resize(int(w.Columns), int(w.Rows))
+		b.judge.Resize(shown(w.Columns, w.Rows))
 	}
 	if rec := b.rec.Load(); rec != nil {
 		if err := rec.Resize(int(w.Columns), int(w.Rows)); err != nil {
@@ -311,6 +319,7 @@ func (b *bridge) input() {
 		if b.x.ctx.Err() != nil {
 			return b.x.ctx.Err()
 		}
+		b.x.active()
 		if b.judge != nil {
 			return b.judge.Input(p)
 		}
@@ -344,6 +353,9 @@ func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
 	_ = pump(from, func(p []byte) error {
 		if b.x.ctx.Err() != nil {
 			return b.x.ctx.Err()
+		}
+		if b.pty.Load() == nil {
+			b.x.active()
 		}
 		if listener != nil {
 			listener.read(p)

@@ -41,6 +41,7 @@ type conn struct {
 	tries   atomic.Int32  // refused authentication attempts
 	proved  auth.Identity // set by admit, guarded by srv.mu
 	notes   *rate.Limiter // of what the client can make the audit log hold
+	pace    pace          // of what it can make the gateway do
 	opening atomic.Int32  // channels that are being answered, refused ones too
 
 	settled  sync.Once
@@ -59,7 +60,8 @@ type conn struct {
 	sessions int  // session channels in all
 	noMore   bool // the client said no-more-sessions@openssh.com
 	session  *session
-	unlogged int // refusals since the last one that was written
+	pulse    *pulse // once it has authenticated
+	unlogged int    // refusals since the last one that was written
 }
 
 // accept is gliderlabs' ConnCallback.
@@ -69,7 +71,7 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 		nc = b.Conn
 	}
 	c := &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(nc)}, srv: s, from: nc.RemoteAddr().String()}
-	c.notes = rate.NewLimiter(5, 100)
+	c.notes, c.pace = rate.NewLimiter(5, 100), newPace(s.Limits)
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -167,7 +169,7 @@ func (c *conn) admit(meta ssh.ConnMetadata, p *ssh.Permissions) error {
 // Close ends the connection and what runs on it.
 func (c *conn) Close() error {
 	c.mu.Lock()
-	first, authed, x := !c.closed, c.authed, c.session
+	first, authed, x, p := !c.closed, c.authed, c.session, c.pulse
 	c.closed = true
 	c.mu.Unlock()
 	err := c.handshakeConn.Close()
@@ -177,6 +179,7 @@ func (c *conn) Close() error {
 	c.srv.mu.Lock()
 	delete(c.srv.conns, c)
 	c.srv.mu.Unlock()
+	c.srv.heart.forget(p)
 	if !authed {
 		c.leaveLobby()
 		c.srv.refused(c)
@@ -308,6 +311,7 @@ func (c *conn) refuseChannel(_ context.Context, nc ssh.NewChannel) {
 func handleRequest(ctx gliderssh.Context, _ *gliderssh.Server, req *ssh.Request) (bool, []byte) {
 	c := ctx.Value(connKey{}).(*conn)
 	defer c.srv.contain("request", c.from, func() { c.Close() })
+	c.pace.request(ctx, req.Type)
 	switch req.Type {
 	case "no-more-sessions@openssh.com":
 		c.mu.Lock()
@@ -370,6 +374,9 @@ func (c *conn) openChannel(session bool) error {
 	}
 	if c.channels >= c.srv.Limits.Channels {
 		return sallyport.Errorf(sallyport.CodeUnavail, "%d channels are open, which is the limit", c.channels)
+	}
+	if !c.pace.opens.Allow() {
+		return sallyport.Errorf(sallyport.CodeUnavail, "channels are opened too fast: %d a second is the limit", c.srv.Limits.ChannelsPerSec)
 	}
 	c.channels++
 	if session {

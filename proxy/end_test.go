@@ -322,7 +322,7 @@ func TestTheNameMustNotContradictTheKey(t *testing.T) {
 
 // C11: a client that vanishes without a word.
 func TestASilentClientIsNoticed(t *testing.T) {
-	w := newWorld(t, func(s *Server, _ *sallyport.Role) { s.Keepalive = 200 * time.Millisecond })
+	w := newWorld(t, func(s *Server, _ *sallyport.Role) { s.Keepalive = 600 * time.Millisecond })
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,13 @@ func (w *world) live(t *testing.T) *session {
 	return list[0]
 }
 
+// sessions counts those that are not over and sealed.
+func (w *world) sessions() int {
+	w.srv.mu.Lock()
+	defer w.srv.mu.Unlock()
+	return len(w.srv.live)
+}
+
 func (w *world) connections() int {
 	w.srv.mu.Lock()
 	defer w.srv.mu.Unlock()
@@ -204,7 +211,7 @@ func testConn(t *testing.T) *conn {
 	t.Cleanup(func() { a.Close(); b.Close() })
 	s := &Server{Audit: &memory{}, Log: zerolog.Nop(), Limits: Limits{Channels: 5}}
 	s.init()
-	return &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(a)}, srv: s, from: "192.0.2.1:1", authed: true, notes: rate.NewLimiter(5, 100)}
+	return &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(a)}, srv: s, from: "192.0.2.1:1", authed: true, notes: rate.NewLimiter(5, 100), pace: newPace(s.Limits)}
 }
 
 // Attack (C9): open channels without end and never read the refusals, each of

@@ -117,7 +117,7 @@ func TestTheAddressOfThePROXYHeaderCounts(t *testing.T) {
 					t.Errorf("the connection is from %s", got)
 				}
 				c.Close()
-				eventually(t, "the end", func() bool { return w.connections() == 0 && len(w.srv.Sessions()) == 0 })
+				eventually(t, "the end", func() bool { return w.connections() == 0 && w.sessions() == 0 })
 			}
 			if n := w.audit.count("auth.refuse"); n != 0 {
 				t.Errorf("%d refusals", n)

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"sallyport"
 )
 
@@ -82,13 +80,15 @@ func (s *Server) recheckAll(ctx context.Context, list []*session) (ended []*sess
 	return ended
 }
 
-// clock warns of the end of a session's grant and ends the session then. It
-// wakes when it expects something to be due; patrol looks as well.
+// clock warns of the end of a session's grant, or of one in which nothing is
+// done, and ends the session then. It wakes when it expects something to be due;
+// patrol looks as well.
 type clock struct {
 	x *session
 
 	mu    sync.Mutex
 	left  time.Duration // of the grant, when it was looked at
+	idle  time.Duration // until something is due if nothing is done; 0: nothing
 	timer *time.Timer
 }
 
@@ -97,6 +97,7 @@ func (c *clock) start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left = c.x.info.ExpiresAt.Sub(c.x.srv.Now())
+	c.idle = c.x.idle.look()
 	c.timer = time.AfterFunc(c.wait(), func() { c.x.guarded(c.wake) })
 }
 
@@ -125,10 +126,13 @@ func (c *clock) wait() time.Duration {
 			wait = min(wait, c.left-w)
 		}
 	}
+	if c.idle > 0 {
+		wait = min(wait, c.idle)
+	}
 	return max(wait, time.Millisecond)
 }
 
-// look does what is due by the wall clock.
+// look does what is due by the wall clock, and where nothing is done.
 func (c *clock) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,48 +151,5 @@ func (c *clock) look() {
 			break
 		}
 	}
-}
-
-// pulse asks a peer for a sign of life every now and then, and ends the session
-// if none comes. A request with a reply blocks for as long as the peer is
-// silent, so the wait has its own limit. Between requests it is two timers.
-type pulse struct {
-	x           *session
-	peer        ssh.Conn
-	lost        sallyport.Cause
-	next, limit *time.Timer
-}
-
-// newPulse starts it; stop ends it.
-func (x *session) newPulse(peer ssh.Conn, lost sallyport.Cause) *pulse {
-	p := &pulse{x: x, peer: peer, lost: lost}
-	p.limit = time.AfterFunc(time.Hour, p.silent)
-	p.limit.Stop()
-	ready := make(chan struct{})
-	p.next = time.AfterFunc(x.srv.Keepalive, func() { <-ready; x.guarded(p.ask) })
-	close(ready)
-	return p
-}
-
-func (p *pulse) ask() {
-	p.limit.Reset(2 * p.x.srv.Keepalive)
-	_, _, err := p.peer.SendRequest("keepalive@openssh.com", true, nil)
-	if !p.limit.Stop() {
-		return // silent has ended it
-	}
-	if err != nil {
-		return // the connection has ended, which others have noticed
-	}
-	if p.x.ctx.Err() == nil {
-		p.next.Reset(p.x.srv.Keepalive)
-	}
-}
-
-func (p *pulse) silent() {
-	p.x.end(&sallyport.Ending{Cause: p.lost, Reason: "it stopped answering"})
-}
-
-func (p *pulse) stop() {
-	p.next.Stop()
-	p.limit.Stop()
+	c.idle = c.x.idle.look()
 }

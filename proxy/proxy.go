@@ -68,6 +68,7 @@ type Limits struct {
 	PerAddress      int           // the same for one address
 	LoginGrace      time.Duration // for a handshake
 	Channels        int           // open at once on one connection
+	ChannelsPerSec  int           // opened on one, in the long run; twice as many at once
 	SessionsPerUser int
 }
 
@@ -90,6 +91,8 @@ type Server struct {
 	Log       zerolog.Logger
 	Limits    Limits
 
+	// Banner is shown to every client before its sign-in. Nil, or "": none.
+	Banner func() string
 	// Balancers are the load balancers in front of the gateway: a PROXY header is
 	// required of them, and of nobody else taken.
 	Balancers []netip.Prefix
@@ -104,10 +107,11 @@ type Server struct {
 	Dial      func(ctx context.Context, network, address string) (net.Conn, error) // nil: net.Dialer
 	Now       func() time.Time                                                     // nil: time.Now, that never goes back
 	Random    io.Reader                                                            // nil: crypto/rand
-	Keepalive time.Duration                                                        // between keepalives; 0: 15 s
+	Keepalive time.Duration                                                        // an interval of the heart; 0: 15 s
 
 	once     sync.Once
 	lobby    *lobby
+	heart    *heart
 	refusals *rate.Limiter // of audit entries that the unauthenticated can cause
 	front    *gliderssh.Server
 
@@ -140,11 +144,13 @@ func (s *Server) init() {
 		orDefault(&s.Limits.Unauthenticated, 512)
 		orDefault(&s.Limits.PerAddress, 128)
 		orDefault(&s.Limits.Channels, 64)
+		orDefault(&s.Limits.ChannelsPerSec, 50)
 		orDefault(&s.Limits.SessionsPerUser, 100)
 		if s.Limits.LoginGrace == 0 {
 			s.Limits.LoginGrace = 20 * time.Second
 		}
 		s.lobby = newLobby(s.Limits.PerAddress, s.Limits.Unauthenticated, s.Limits.LoginGrace)
+		s.heart = newHeart(s.Keepalive)
 		s.refusals = rate.NewLimiter(20, 100)
 		s.conns = map[*conn]struct{}{}
 		s.live = map[string]*session{}
@@ -249,6 +255,7 @@ func (s *Server) config(ctx gliderssh.Context) *ssh.ServerConfig {
 		cfg = c.jump.config(s.Keys())
 	}
 	cfg.Ciphers = c.ciphers
+	cfg.BannerCallback = c.banner
 	verified := cfg.VerifiedPublicKeyCallback
 	cfg.VerifiedPublicKeyCallback = func(meta ssh.ConnMetadata, key ssh.PublicKey, p *ssh.Permissions, alg string) (*ssh.Permissions, error) {
 		p, err := verified(meta, key, p, alg)
@@ -268,6 +275,7 @@ func (s *Server) config(ctx gliderssh.Context) *ssh.ServerConfig {
 	cfg.AuthLogCallback = func(meta ssh.ConnMetadata, method string, err error) {
 		if err == nil {
 			c.authenticated()
+			c.watched(ctx)
 		} else if method != "none" {
 			c.tries.Add(1)
 		}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-	"path"
 	"sync"
 )
 
@@ -54,16 +53,4 @@ func pump(r io.Reader, f func(p []byte) error) error {
 			}
 		}
 	}
-}
-
-// envAllowed reports whether a variable may be passed: LANG and LC_*, and what
-// the role adds. LD_PRELOAD and BASH_ENV run code before any judge sees it
-// (threat C5).
-func envAllowed(name string, more []string) bool {
-	for _, pattern := range append([]string{"LANG", "LC_*"}, more...) {
-		if ok, err := path.Match(pattern, name); err == nil && ok {
-			return true
-		}
-	}
-	return false
 }

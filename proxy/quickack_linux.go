@@ -15,6 +15,7 @@ import (
 // TCP_QUICKACK is not sticky (tcp(7)), so it is set again after each read.
 type handshakeConn struct {
 	net.Conn
+	vital
 	raw   syscall.RawConn // nil where there is no socket below
 	done  atomic.Bool
 	reads int // so far; by the one who reads
@@ -40,6 +41,9 @@ func (h *handshakeConn) finished() { h.done.Store(true) }
 
 func (h *handshakeConn) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
+	if n > 0 {
+		h.sign()
+	}
 	if err == nil && h.raw != nil && h.reads < enoughReads && !h.done.Load() {
 		h.reads++
 		h.quickack()

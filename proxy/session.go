@@ -30,10 +30,12 @@ type session struct {
 	ctx    context.Context // cancelled with a *sallyport.Ending
 	cancel context.CancelCauseFunc
 	target ssh.Conn
+	vital  *vital // the target's
 	rec    *recorder.Session
 	ended  chan struct{} // closed when all is over and sealed
 	wg     sync.WaitGroup
 	clock  clock
+	idle   idle
 	adrift chan struct{} // closed when the target has hung up
 
 	unrecorded sync.Once // the alert that a failed recording was passed over
@@ -68,6 +70,7 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		},
 	}
 	x.ctx, x.cancel = context.WithCancelCause(context.Background())
+	x.idle.x, x.idle.since = x, time.Now()
 	x.clock.x, x.adrift = x, make(chan struct{})
 	if err := s.register(x); err != nil {
 		e := c.event("session.refuse")
@@ -221,7 +224,7 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 		nc.Close()
 		return x.dialError(t, err, cert)
 	}
-	x.target = conn
+	x.target, x.vital = conn, &hc.vital
 	go x.guarded(func() { x.attend(chans, reqs) })
 	return nil
 }
@@ -404,9 +407,7 @@ func (x *session) live() {
 
 // run sees the session to its end.
 func (x *session) run() {
-	client, target := x.newPulse(x.conn.ssh, sallyport.CauseClientLost), x.newPulse(x.target, sallyport.CauseTargetLost)
-	defer client.stop()
-	defer target.stop()
+	defer x.watchTarget()()
 	x.clock.start()
 	defer x.clock.stop()
 	var failed <-chan error

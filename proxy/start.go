@@ -146,7 +146,7 @@ func (b *bridge) watch(commands *policy.Commands, command string) {
 		Now: b.x.srv.Now,
 	}
 	if pty != nil {
-		cfg.Cols, cfg.Rows = int(pty.Columns), int(pty.Rows)
+		cfg.Cols, cfg.Rows = shown(pty.Columns, pty.Rows)
 	}
 	b.judge = judge.New(cfg)
 }

@@ -138,6 +138,7 @@ func (t *tunnel) pass(from, to ssh.Channel, count *atomic.Int64) {
 		if t.limit > 0 && t.sent.Load()+t.received.Load()+int64(len(p)) > t.limit {
 			return errLimit
 		}
+		t.x.active()
 		count.Add(int64(len(p)))
 		_, err := to.Write(p)
 		return err

@@ -83,23 +83,25 @@ func (v *visit) listen(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		}
+		v.conn.pace.request(ctx, req.Type)
 		switch req.Type {
 		case "shell", "exec", "subsystem":
 			v.start = req
 			return true
 		case "pty-req":
 			p, err := wire.ParsePty(req.Payload)
-			if err != nil || v.pty != nil {
-				_ = req.Reply(false, nil)
+			if err != nil || v.pty != nil || len(req.Payload) > maxPtyBytes {
+				v.decline(req, "malformed or a second one")
 				continue
 			}
+			sized(&p.Columns, &p.Rows)
 			v.pty = &p
 			v.asked = append(v.asked, req)
 			_ = req.Reply(true, nil)
 		case "env":
 			nenv++
 			if nenv > maxEnv || len(req.Payload) > maxEnvBytes {
-				_ = req.Reply(false, nil)
+				v.decline(req, "too many variables, or too large a one")
 				continue
 			}
 			v.asked = append(v.asked, req)
@@ -112,12 +114,21 @@ func (v *visit) listen(ctx context.Context) bool {
 	}
 }
 
+// decline answers no and says so in the audit log.
+func (v *visit) decline(req *ssh.Request, reason string) {
+	e := v.conn.event("request.refuse")
+	e.Reason, e.Details = reason, map[string]string{"type": req.Type}
+	v.conn.refuse(e)
+	_ = req.Reply(false, nil)
+}
+
 // resize keeps the size for the pty-req that the target may get later.
 func (v *visit) resize(req *ssh.Request) {
 	w, err := wire.ParseWindow(req.Payload)
 	if err != nil || v.pty == nil {
 		return
 	}
+	sized(&w.Columns, &w.Rows)
 	v.pty.Columns, v.pty.Rows, v.pty.Width, v.pty.Height = w.Columns, w.Rows, w.Width, w.Height
 	for _, r := range v.asked {
 		if r.Type == "pty-req" {
@@ -147,6 +158,7 @@ func (v *visit) attend(ctx context.Context, f func(ctx context.Context, p Visit)
 				reqs = nil
 				continue
 			}
+			v.conn.pace.request(ctx, req.Type)
 			if req.Type == "window-change" {
 				v.resize(req)
 			}
@@ -168,7 +180,7 @@ func (v *visit) person(ctx context.Context) Visit {
 	}
 	if v.pty != nil {
 		p.Terminal, p.Term = true, v.pty.Term
-		p.Columns, p.Rows = int(v.pty.Columns), int(v.pty.Rows)
+		p.Columns, p.Rows = shown(v.pty.Columns, v.pty.Rows)
 		out := newlines{v.ch}
 		p.Out, p.Err = out, out
 	}

@@ -110,10 +110,11 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 		Limits: proxy.Limits{
 			Unauthenticated: cfg.Limits.Unauthenticated, PerAddress: cfg.Limits.PerAddress,
 			LoginGrace: cfg.Limits.LoginGrace, Channels: cfg.Limits.Channels,
-			SessionsPerUser: cfg.Limits.SessionsPerUser,
+			ChannelsPerSec: cfg.Limits.ChannelsPerSec, SessionsPerUser: cfg.Limits.SessionsPerUser,
 		},
-		Balancers: cfg.Balancers,
-		Console:   g.console, Hold: g.hold,
+		Banner:    func() string { return g.settings.Load().cfg.Banner },
+		Balancers: cfg.Balancers, Keepalive: cfg.Keepalive,
+		Console: g.console, Hold: g.hold,
 	}
 	g.control.Live = g.proxy
 	return g, nil
@@ -318,7 +319,8 @@ func needsRestart(old, cfg *config.Config) []string {
 	for key, same := range map[string]bool{
 		"listen": old.Listen == cfg.Listen, "data_dir": old.DataDir == cfg.DataDir, "name": old.Name == cfg.Name,
 		"limits": old.Limits == cfg.Limits, "request_lapse": old.RequestLapse == cfg.RequestLapse,
-		"space_reserve": old.SpaceReserve == cfg.SpaceReserve, "proxy_protocol": slices.Equal(old.Balancers, cfg.Balancers),
+		"space_reserve": old.SpaceReserve == cfg.SpaceReserve, "keepalive": old.Keepalive == cfg.Keepalive,
+		"proxy_protocol": slices.Equal(old.Balancers, cfg.Balancers),
 	} {
 		if !same {
 			keys = append(keys, key)

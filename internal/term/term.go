@@ -13,7 +13,7 @@ import (
 // Bounds of a terminal's size.
 const (
 	minCols, minRows = 2, 1
-	maxCols, maxRows = 1000, 500
+	MaxCols, MaxRows = 1000, 500
 )
 
 // cell is one column: a rune, 0 where nothing was written, and wide for the
@@ -65,7 +65,7 @@ type Terminal struct {
 // New returns an empty terminal. Sizes out of bounds are clamped.
 func New(cols, rows int) *Terminal {
 	t := &Terminal{}
-	t.cols, t.rows = clamp(cols, minCols, maxCols), clamp(rows, minRows, maxRows)
+	t.cols, t.rows = clamp(cols, minCols, MaxCols), clamp(rows, minRows, MaxRows)
 	t.lines = blank(t.cols, t.rows)
 	t.to = t.rows
 	return t
@@ -192,7 +192,7 @@ func text(cells []cell) string {
 // Resize changes the size. Text is kept where it fits; the rows at the cursor
 // stay.
 func (t *Terminal) Resize(cols, rows int) {
-	cols, rows = clamp(cols, minCols, maxCols), clamp(rows, minRows, maxRows)
+	cols, rows = clamp(cols, minCols, MaxCols), clamp(rows, minRows, MaxRows)
 	if cols == t.cols && rows == t.rows {
 		return
 	}

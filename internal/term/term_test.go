@@ -107,7 +107,7 @@ func TestResize(t *testing.T) {
 		t.Errorf("clamped to %d×%d", c, r)
 	}
 	term.Resize(1<<30, 1<<30)
-	if c, r := term.Size(); c != maxCols || r != maxRows {
+	if c, r := term.Size(); c != MaxCols || r != MaxRows {
 		t.Errorf("clamped to %d×%d", c, r)
 	}
 }
