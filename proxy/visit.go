@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 
 	"golang.org/x/crypto/ssh"
 
@@ -36,11 +35,12 @@ func (c *conn) hearOut(ctx context.Context, nc ssh.NewChannel, refused error) {
 	if err != nil {
 		return
 	}
+	v := &visit{conn: c, ch: ch, reqs: reqs, in: newHandover(ch)}
+	defer v.in.close()
 	// The channel counts until the client has closed it too, as it holds memory
 	// until then; and whoever sends requests to nobody blocks the connection.
 	defer ssh.DiscardRequests(reqs)
 	defer ch.Close()
-	v := &visit{conn: c, ch: ch, reqs: reqs, in: newHandover(ch)}
 	if !v.listen(ctx) {
 		return
 	}
@@ -63,7 +63,11 @@ func (c *conn) hearOut(ctx context.Context, nc ssh.NewChannel, refused error) {
 	if x == nil {
 		return
 	}
-	if err := x.resume(v.ch, v.in.reader(context.Background()), append(v.asked, v.start), v.reqs); err != nil {
+	in, err := v.in.rest()
+	if err == nil {
+		err = x.resume(v.ch, in, append(v.asked, v.start), v.reqs)
+	}
+	if err != nil {
 		v.attend(ctx, func(context.Context, Visit) { v.refuse(err) })
 	}
 }
@@ -260,63 +264,4 @@ func (n newlines) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-// handover lets one reader after another read a channel. A reader that is told
-// to stop while it waits loses nothing: what arrives goes to the next one.
-type handover struct {
-	r    io.Reader
-	mu   sync.Mutex // held by the reader whose turn it is
-	busy bool       // a read is under way
-	got  chan chunk
-	rest []byte
-}
-
-type chunk struct {
-	p   []byte
-	err error
-}
-
-func newHandover(r io.Reader) *handover { return &handover{r: r, got: make(chan chunk, 1)} }
-
-// reader returns a reader whose reads end with ctx.
-func (h *handover) reader(ctx context.Context) io.Reader { return &turn{h, ctx} }
-
-type turn struct {
-	h   *handover
-	ctx context.Context
-}
-
-func (t *turn) Read(p []byte) (int, error) {
-	h := t.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.rest) == 0 {
-		if err := t.ctx.Err(); err != nil {
-			return 0, err
-		}
-		if !h.busy {
-			h.busy = true
-			buf := make([]byte, 4096)
-			go func() {
-				n, err := h.r.Read(buf)
-				h.got <- chunk{buf[:n], err}
-			}()
-		}
-		select {
-		case c := <-h.got:
-			h.busy = false
-			h.rest = c.p
-			if c.err != nil {
-				n := copy(p, h.rest)
-				h.rest = nil
-				return n, c.err
-			}
-		case <-t.ctx.Done():
-			return 0, t.ctx.Err()
-		}
-	}
-	n := copy(p, h.rest)
-	h.rest = h.rest[n:]
-	return n, nil
 }
