@@ -197,6 +197,10 @@ func TestVariablesAreBounded(t *testing.T) {
 			t.Errorf("audited as %+v", e)
 		}
 	}
+	huge := wire.Marshal(wire.Pty{Term: strings.Repeat("x", maxPtyBytes), Columns: 80, Rows: 24})
+	if ok, err := ch.SendRequest("pty-req", true, huge); ok || err != nil {
+		t.Errorf("a huge pty-req: %v %v", ok, err)
+	}
 	taken := 0
 	for i := range 200 {
 		if set("LC_"+strconv.Itoa(i), "x") {
@@ -268,6 +272,14 @@ func TestSizesOfTerminals(t *testing.T) {
 		}
 		if c > judge.MaxColumns || r > judge.MaxRows {
 			t.Errorf("%dx%d is larger than what the judge sees", c, r)
+		}
+	}
+	for _, tt := range []struct {
+		c, r         uint32
+		wantC, wantR int
+	}{{0, 0, 80, 24}, {132, 0, 132, 24}, {0, 50, 80, 50}, {100, 30, 100, 30}} {
+		if c, r := shown(tt.c, tt.r); c != tt.wantC || r != tt.wantR {
+			t.Errorf("%dx%d is shown as %dx%d", tt.c, tt.r, c, r)
 		}
 	}
 }
