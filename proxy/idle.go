@@ -61,7 +61,7 @@ func (i *idle) look() time.Duration {
 
 // spoken writes a minute or less for people.
 func spoken(d time.Duration) string {
-	if d = d.Round(time.Second); d == time.Minute {
+	if d = max(d.Round(time.Second), time.Second); d == time.Minute {
 		return "1 minute"
 	}
 	return d.String()
