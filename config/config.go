@@ -48,6 +48,7 @@ type Limits struct {
 	LoginGrace      time.Duration // to sign in
 	Channels        int           // open at once on one connection
 	ChannelsPerSec  int           // opened on one connection, in the long run
+	ChannelsPerUser int           // open at once on all connections of a user
 	SessionsPerUser int           // live at once
 }
 
@@ -67,7 +68,7 @@ const (
 func DefaultLimits() Limits {
 	return Limits{
 		Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second,
-		Channels: 64, ChannelsPerSec: 50, SessionsPerUser: 100,
+		Channels: 64, ChannelsPerSec: 50, ChannelsPerUser: 512, SessionsPerUser: 100,
 	}
 }
 

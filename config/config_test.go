@@ -39,7 +39,7 @@ func TestSample(t *testing.T) {
 		!c.Policy.Can("eve", sallyport.PermSessions) || c.Policy.Can("bob", sallyport.PermSessions) {
 		t.Error("the policy is not that of the sample")
 	}
-	want := Limits{Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second, Channels: 64, ChannelsPerSec: 50, SessionsPerUser: 100}
+	want := Limits{Unauthenticated: 512, PerAddress: 128, LoginGrace: 20 * time.Second, Channels: 64, ChannelsPerSec: 50, ChannelsPerUser: 512, SessionsPerUser: 100}
 	if c.Keepalive != 15*time.Second || c.Banner != "" || len(c.Balancers) != 0 {
 		t.Errorf("defaults: %+v", c)
 	}
@@ -63,7 +63,7 @@ func TestEveryOptionalField(t *testing.T) {
 request_lapse: 2d
 drain: 5s
 space_reserve: 1GiB
-limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, channels_per_second: 6, sessions_per_user: 5}
+limits: {unauthenticated: 1, per_address: 2, login_grace: 3s, channels: 4, channels_per_second: 6, channels_per_user: 7, sessions_per_user: 5}
 keepalive: 30s
 banner: |
   Authorised use only.
@@ -95,7 +95,7 @@ proxy_protocol: {from: [10.0.0.0/8, 192.0.2.1, "2001:db8::/64"]}
 	if c.Banner != "Authorised use only.\n\n\tÜnïcode,\u00a0and a tab.\n" || c.Keepalive != 30*time.Second {
 		t.Errorf("banner %q, keepalive %v", c.Banner, c.Keepalive)
 	}
-	want := Limits{1, 2, 3 * time.Second, 4, 6, 5}
+	want := Limits{1, 2, 3 * time.Second, 4, 6, 7, 5}
 	if c.Limits != want || c.RequestLapse != 48*time.Hour || c.Drain != 5*time.Second || c.SpaceReserve != 1<<30 {
 		t.Errorf("%+v", c)
 	}

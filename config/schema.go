@@ -68,6 +68,7 @@ func (d *decoder) limits(n *yaml.Node, l *Limits) {
 		field{"login_grace", false, func(n *yaml.Node) { l.LoginGrace = d.duration(n) }},
 		field{"channels", false, func(n *yaml.Node) { l.Channels = d.number(n, 1) }},
 		field{"channels_per_second", false, func(n *yaml.Node) { l.ChannelsPerSec = d.number(n, 1) }},
+		field{"channels_per_user", false, func(n *yaml.Node) { l.ChannelsPerUser = d.number(n, 1) }},
 		field{"sessions_per_user", false, func(n *yaml.Node) { l.SessionsPerUser = d.number(n, 1) }},
 	)
 }

@@ -378,6 +378,9 @@ func (c *conn) openChannel(session bool) error {
 	if !c.pace.opens.Allow() {
 		return sallyport.Errorf(sallyport.CodeUnavail, "channels are opened too fast: %d a second is the limit", c.srv.Limits.ChannelsPerSec)
 	}
+	if n, ok := c.srv.channels.take(c.identity.User, c.srv.Limits.ChannelsPerUser); !ok {
+		return sallyport.Errorf(sallyport.CodeUnavail, "you have %d channels open on all connections, which is the limit", n)
+	}
 	c.channels++
 	if session {
 		c.sessions++
@@ -386,6 +389,7 @@ func (c *conn) openChannel(session bool) error {
 }
 
 func (c *conn) closeChannel() {
+	c.srv.channels.give(c.identity.User)
 	c.mu.Lock()
 	c.channels--
 	c.mu.Unlock()

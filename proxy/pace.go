@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"sync"
 
 	"golang.org/x/time/rate"
 
@@ -26,6 +27,37 @@ func newPace(l Limits) pace {
 	return pace{
 		opens:    rate.NewLimiter(rate.Limit(l.ChannelsPerSec), 2*l.ChannelsPerSec),
 		requests: rate.NewLimiter(requestsPerSec, requestsAtOnce),
+	}
+}
+
+// tally counts something by user. The zero value is ready; safe for concurrent
+// use.
+type tally struct {
+	mu   sync.Mutex
+	have map[string]int
+}
+
+// take counts one more, unless the user has that many. It returns how many there
+// are.
+func (t *tally) take(user string, most int) (int, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.have[user]
+	if n >= most {
+		return n, false
+	}
+	if t.have == nil {
+		t.have = map[string]int{}
+	}
+	t.have[user] = n + 1
+	return n + 1, true
+}
+
+func (t *tally) give(user string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.have[user]--; t.have[user] == 0 {
+		delete(t.have, user)
 	}
 }
 

@@ -80,6 +80,44 @@ func TestToolsAreNotTooFast(t *testing.T) {
 	}
 }
 
+// Attack (C9, promise 11): as many channels as one may have, on as many connections
+// as one may have: thousands that hold megabytes each.
+func TestChannelsOfOneUserAreBounded(t *testing.T) {
+	w := newWorld(t, func(s *Server, _ *sallyport.Role) { s.Limits.ChannelsPerUser = 5 })
+	var open []ssh.Channel
+	var refused *ssh.OpenChannelError
+	for range 4 {
+		c, err := w.dial(t, "lab@web1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			ch, reqs, err := c.OpenChannel("session", nil)
+			if err == nil {
+				go ssh.DiscardRequests(reqs)
+				open = append(open, ch)
+			} else if !errors.As(err, &refused) {
+				t.Fatal(err)
+			}
+		}
+	}
+	const want = "sallyport: you have 5 channels open on all connections, which is the limit"
+	if len(open) != 5 || refused == nil || refused.Message != want {
+		t.Errorf("%d channels opened, refused with %v", len(open), refused)
+	}
+	for _, ch := range open {
+		ch.Close()
+	}
+	eventually(t, "none is counted", func() bool {
+		w.srv.channels.mu.Lock()
+		defer w.srv.channels.mu.Unlock()
+		return len(w.srv.channels.have) == 0
+	})
+	if err := w.session(t).Run("true"); err != nil {
+		t.Error(err)
+	}
+}
+
 // Attack (promise 11): flood a connection with requests.
 func TestRequestsArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

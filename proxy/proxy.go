@@ -69,6 +69,7 @@ type Limits struct {
 	LoginGrace      time.Duration // for a handshake
 	Channels        int           // open at once on one connection
 	ChannelsPerSec  int           // opened on one, in the long run; twice as many at once
+	ChannelsPerUser int           // open at once on all connections of a user: one may hold megabytes
 	SessionsPerUser int
 }
 
@@ -112,6 +113,7 @@ type Server struct {
 	once     sync.Once
 	lobby    *lobby
 	heart    *heart
+	channels tally
 	refusals *rate.Limiter // of audit entries that the unauthenticated can cause
 	front    *gliderssh.Server
 
@@ -145,6 +147,7 @@ func (s *Server) init() {
 		orDefault(&s.Limits.PerAddress, 128)
 		orDefault(&s.Limits.Channels, 64)
 		orDefault(&s.Limits.ChannelsPerSec, 50)
+		orDefault(&s.Limits.ChannelsPerUser, 512)
 		orDefault(&s.Limits.SessionsPerUser, 100)
 		if s.Limits.LoginGrace == 0 {
 			s.Limits.LoginGrace = 20 * time.Second

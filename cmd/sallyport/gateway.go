@@ -110,7 +110,8 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 		Limits: proxy.Limits{
 			Unauthenticated: cfg.Limits.Unauthenticated, PerAddress: cfg.Limits.PerAddress,
 			LoginGrace: cfg.Limits.LoginGrace, Channels: cfg.Limits.Channels,
-			ChannelsPerSec: cfg.Limits.ChannelsPerSec, SessionsPerUser: cfg.Limits.SessionsPerUser,
+			ChannelsPerSec: cfg.Limits.ChannelsPerSec, ChannelsPerUser: cfg.Limits.ChannelsPerUser,
+			SessionsPerUser: cfg.Limits.SessionsPerUser,
 		},
 		Banner:    func() string { return g.settings.Load().cfg.Banner },
 		Balancers: cfg.Balancers, Keepalive: cfg.Keepalive,

@@ -29,7 +29,7 @@ const (
 // sessions is raised, for row 9, and approval is automatic.
 const gatewayConfig = `listen: 127.0.0.1:%[1]s
 data_dir: %[2]s
-limits: {sessions_per_user: 100000}
+limits: {sessions_per_user: 100000, channels_per_user: 100000}
 users:
   - {name: alice, groups: [admins], keys: ["%[3]s"]}
 targets:
