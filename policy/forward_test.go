@@ -29,6 +29,8 @@ func TestHostPort(t *testing.T) {
 		{"*:80", "*", 80, true}, // every address, as -R asks for it
 		{"*:*", "", 80, false},
 		{"*:0", "127.0.0.1", 0, true},
+		{"*:80", "127.0.0.1 x", 80, false},
+		{"*:80", "a\x00b", 80, false},
 	} {
 		p, err := policy.ParseHostPort(tt.pattern)
 		if err != nil {
@@ -42,6 +44,28 @@ func TestHostPort(t *testing.T) {
 	for _, bad := range []string{"", "db1", "db1:", ":80", "db1:http", "db1:9-1", "db1:70000", "a[b:80", "db1:80:90"} {
 		if _, err := policy.ParseHostPort(bad); err == nil {
 			t.Errorf("ParseHostPort(%q) is accepted", bad)
+		}
+	}
+}
+
+// Attack: another spelling of an address, as inet_aton and getaddrinfo take it.
+func TestPlain(t *testing.T) {
+	for spelling, want := range map[string]string{
+		"WEB1.": "web1", "10.0.0.5": "10.0.0.5", "10.5": "10.0.0.5", "0xa.0.5": "10.0.0.5", "012.0.0.5": "10.0.0.5",
+		"167772165": "10.0.0.5", "::ffff:10.0.0.5": "10.0.0.5", "::FFFF:a00:5": "10.0.0.5", "::10.0.0.5": "10.0.0.5",
+		"FE80:0::1%eth0": "fe80::1", "::": "::", "::1": "::1", "0": "0.0.0.0", "1.2.3.4.5": "1.2.3.4.5", "256": "0.0.1.0",
+		"1.256.1": "1.256.1", "4294967296": "4294967296", "0b1": "0b1", "1_0": "1_0", "": "", "db1": "db1", "10.evil": "10.evil",
+	} {
+		if got := policy.Plain(spelling); got != want {
+			t.Errorf("Plain(%q) = %q, want %q", spelling, got, want)
+		}
+	}
+	for host, want := range map[string]bool{
+		"localhost": true, "LOCALHOST.": true, "x.localhost": true, "127.1": true, "127.255.0.1": true, "::ffff:127.0.0.1": true,
+		"0": true, "0.0.0.0": true, "::": true, "::1%lo": true, "10.0.0.5": false, "localhost.example.org": false, "128.0.0.1": false, "": false,
+	} {
+		if got := policy.IsHere(host); got != want {
+			t.Errorf("IsHere(%q) = %v", host, got)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"net"
+	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -56,7 +58,8 @@ func (p HostPort) Matches(host string, port uint32) bool {
 		return false
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "" || strings.ContainsAny(host, "/\\") {
+	// A blank ends an address for some resolvers.
+	if host == "" || strings.ContainsAny(host, "/\\\x7f") || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' }) {
 		return false
 	}
 	if IsLoopback(p.host) && IsLoopback(host) {
@@ -69,4 +72,64 @@ func (p HostPort) Matches(host string, port uint32) bool {
 // IsLoopback reports whether host is one of the loopback's three names.
 func IsLoopback(host string) bool {
 	return host == "localhost" || host == "127.0.0.1" || host == "::1"
+}
+
+// locals are names of the loopback besides localhost, as systems ship them.
+var locals = []string{
+	"localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback",
+	"localhost.localdomain", "localhost4.localdomain4", "localhost6.localdomain6",
+}
+
+// IsHere reports whether host leads to the machine that connects there, in any
+// spelling that a resolver takes without asking anybody: 127.0.0.2, 127.1,
+// 0x7f000001, ::ffff:127.0.0.1, and 0.0.0.0, which connects to the loopback too.
+func IsHere(host string) bool {
+	host = Plain(host)
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.IsLoopback() || a.IsUnspecified()
+	}
+	return slices.Contains(locals, host) || strings.HasSuffix(host, ".localhost")
+}
+
+// Plain returns the one spelling of host that all its spellings have: names in
+// lower case and without the dot at the end, addresses as netip writes them.
+func Plain(host string) string {
+	host = strings.TrimRight(strings.ToLower(host), ".")
+	bare, _, _ := strings.Cut(host, "%") // the zone says by which way
+	a, err := netip.ParseAddr(bare)
+	if err != nil {
+		if a, err = parseOld(bare); err != nil {
+			return host
+		}
+	}
+	if b := a.As16(); a.Is6() && !a.IsLoopback() && !a.IsUnspecified() && [12]byte(b[:12]) == [12]byte{} { // ::10.0.0.5
+		a = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return a.Unmap().String()
+}
+
+// parseOld reads an IPv4 address as inet_aton does, and so getaddrinfo: one to
+// four numbers, decimal, octal or hexadecimal, of which the last fills the rest.
+func parseOld(s string) (netip.Addr, error) {
+	parts := strings.Split(s, ".")
+	last := len(parts) - 1
+	if last > 3 {
+		return netip.Addr{}, strconv.ErrSyntax
+	}
+	var all uint64
+	for i, p := range parts {
+		bits := 8
+		if i == last {
+			bits = 32 - 8*last
+		}
+		if strings.ContainsRune(p, '_') || strings.HasPrefix(p, "0b") || strings.HasPrefix(p, "0o") { // Go's own
+			return netip.Addr{}, strconv.ErrSyntax
+		}
+		n, err := strconv.ParseUint(p, 0, bits)
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		all = all<<bits | n
+	}
+	return netip.AddrFrom4([4]byte{byte(all >> 24), byte(all >> 16), byte(all >> 8), byte(all)}), nil
 }

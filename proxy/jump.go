@@ -4,7 +4,9 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +55,9 @@ func (c *conn) direct(ctx context.Context, nc ssh.NewChannel) {
 	}
 	t, known := c.target(to)
 	switch {
+	case !known && c.disguised(to):
+		c.turnAway(nc, ssh.Prohibited, c.noAccess(address(to.Host, to.Port)))
+		return
 	case !known:
 		c.forwardTo(ctx, nc, to)
 		return
@@ -107,6 +112,28 @@ func (c *conn) target(to wire.Direct) (sallyport.Target, bool) {
 		}
 	}
 	return sallyport.Target{}, false
+}
+
+// disguised reports whether an address that is no target's as it is written leads
+// to the sshd of one by another spelling: WEB1, web1., 127.1, ::ffff:10.0.0.5.
+// That is no jump, as no certificate has the name, and no forward either.
+func (c *conn) disguised(to wire.Direct) bool {
+	host, here := policy.Plain(to.Host), policy.IsHere(to.Host) && !c.login.Console()
+	for _, t := range c.srv.Policy().Targets() {
+		own, port := hostPort(t)
+		if to.Port == port && policy.Plain(own) == host {
+			return true
+		}
+		if to.Port != 22 && to.Port != port {
+			continue
+		}
+		names := append([]string{t.Name}, t.Aliases...)
+		if here && t.Name == c.login.Access.Target ||
+			slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, host) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // noAccess is the one answer about what is unknown and what is not the user's.

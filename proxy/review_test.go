@@ -1,0 +1,50 @@
+package proxy
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"sallyport"
+)
+
+// Attack (C1): reach the target's own sshd by a plain forward, under another
+// spelling of an address that would be the jump.
+func TestASpellingIsNoWayPastTheRecorder(t *testing.T) {
+	w := newWorld(t, func(s *Server, r *sallyport.Role) {
+		r.Channels = append(r.Channels, sallyport.ChannelForwardLocal)
+		r.Forwards.Local = []string{"*:*", "localhost:*"}
+	})
+	e := w.echoes(t)
+	target, _ := w.srv.Policy().Target("web1")
+	_, port := hostPort(target)
+	c := w.outer(t, "lab@web1")
+	for _, host := range []string{
+		"LOCALHOST", "localhost.", "LocalHost.", "a.localhost", "localhost6", "ip6-localhost", "localhost.localdomain",
+		"127.0.0.2", "127.1", "0x7f.1", "0177.0.0.1", "2130706433", "0x7f000001", "127.0.0.1.", "0", "0.0.0.0", "::",
+		"::ffff:127.0.0.1", "::ffff:7f00:1", "0:0:0:0:0:0:0:1", "::1%lo", "::127.0.0.1", "WEB1", "web1.", "Web1.",
+	} {
+		for _, p := range []uint32{22, port} {
+			if ch, _, err := c.OpenChannel("direct-tcpip", direct(host, p)); err == nil {
+				ch.Close()
+				t.Errorf("%s:%d was opened", host, p)
+			} else if !strings.Contains(err.Error(), "administratively prohibited") {
+				t.Errorf("%s:%d: %v", host, p, err)
+			}
+		}
+	}
+	if n := e.opened.Load(); n != 0 {
+		t.Errorf("%d channels came to the target", n)
+	}
+	// What is no sshd is what the role says.
+	for _, host := range []string{"LOCALHOST", "127.0.0.2", "web1", "db1"} {
+		ch, reqs, err := c.OpenChannel("direct-tcpip", direct(host, 8000))
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		go ssh.DiscardRequests(reqs)
+		ch.Close()
+	}
+}
