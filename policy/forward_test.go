@@ -30,6 +30,13 @@ func TestHostPort(t *testing.T) {
 		{"*:*", "", 80, false},
 		{"*:0", "127.0.0.1", 0, true},
 		{"*:80", "127.0.0.1 x", 80, false},
+		{"10.0.*:80", "10.0.0.5", 80, true},
+		{"10.0.*:80", "10.0.evil.example", 80, false}, // a name that leads wherever its owner says
+		{"10.0.0.?:80", "10.0.0.x", 80, false},
+		{"[fd00:*]:80", "fd00::1", 80, true},
+		{"[fd00:*]:80", "fd00:x.evil.example", 80, false},
+		{"*1:80", "db1", 80, true},
+		{"db*:80", "db1.evil.example", 80, true},
 		{"*:80", "a\x00b", 80, false},
 	} {
 		p, err := policy.ParseHostPort(tt.pattern)

@@ -17,6 +17,7 @@ type HostPort struct {
 	host       string
 	low, high  uint16
 	everything bool // of the ports
+	address    bool // the host is a pattern of addresses
 }
 
 // ParseHostPort reads a pattern.
@@ -33,6 +34,7 @@ func ParseHostPort(s string) (HostPort, error) {
 		return bad()
 	}
 	p := HostPort{host: strings.ToLower(host)}
+	p.address = strings.Contains(host, ":") || host[0] >= '0' && host[0] <= '9' && strings.Trim(host, "0123456789.*?") == ""
 	if port == "*" {
 		p.everything = true
 		return p, nil
@@ -64,6 +66,9 @@ func (p HostPort) Matches(host string, port uint32) bool {
 	}
 	if IsLoopback(p.host) && IsLoopback(host) {
 		return true
+	}
+	if _, err := netip.ParseAddr(host); err != nil && p.address {
+		return false // 10.0.evil.example is nobody's 10.0.*
 	}
 	ok, err := path.Match(p.host, host)
 	return err == nil && ok
