@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -46,5 +48,47 @@ func TestASpellingIsNoWayPastTheRecorder(t *testing.T) {
 		}
 		go ssh.DiscardRequests(reqs)
 		ch.Close()
+	}
+}
+
+// Promise 7: a server that answers and closes while the client is still sending,
+// as one that refuses an upload does: all of the answer arrives.
+func TestAnEarlyCloseLosesNothing(t *testing.T) {
+	w := newWorld(t, forwards, func(_ *Server, r *sallyport.Role) { r.Forwards.MaxBytes = 0 })
+	const size = 3 << 20 // more than the client's window
+	closed := make(chan struct{})
+	w.strange(t, func(_ *ssh.ServerConn, chans <-chan ssh.NewChannel) {
+		for nc := range chans {
+			ch, reqs, err := nc.Accept()
+			if err != nil {
+				continue
+			}
+			go ssh.DiscardRequests(reqs)
+			_, _ = ch.Write(make([]byte, size))
+			_ = ch.CloseWrite()
+			_ = ch.Close()
+			close(closed)
+		}
+	})
+	c := w.outer(t, "lab@web1")
+	// The client reads nothing for now.
+	ch, reqs, err := c.OpenChannel("direct-tcpip", direct("db1", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(reqs)
+	<-closed
+	for range 10 {
+		if _, err := ch.Write([]byte("more")); err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n, err := io.Copy(io.Discard, ch); err != nil || n != size {
+		t.Errorf("%d bytes of %d arrived: %v", n, size, err)
+	}
+	eventually(t, "it has ended", func() bool { return w.audit.count("forward.close") == 1 })
+	if e := w.audit.last("forward.close"); e.Outcome != "closed" {
+		t.Errorf("audited as %+v", e)
 	}
 }

@@ -129,7 +129,7 @@ func (t *tunnel) run(clientReqs, targetReqs <-chan *ssh.Request) {
 // errLimit ends a tunnel that has carried what it may.
 var errLimit = errors.New("the limit on bytes was reached")
 
-// pass passes one direction. A failure ends both.
+// pass passes one direction. A failure ends both, but for a side that is closed.
 func (t *tunnel) pass(from, to ssh.Channel, count *atomic.Int64) {
 	err := pump(from, func(p []byte) error {
 		if t.x.ctx.Err() != nil {
@@ -147,9 +147,11 @@ func (t *tunnel) pass(from, to ssh.Channel, count *atomic.Int64) {
 	case err == nil:
 		_ = to.CloseWrite()
 		return
+	case errors.Is(err, io.EOF): // to is closed; from may still have to get what it sent before
+		return
 	case errors.Is(err, errLimit):
 		t.end("limit")
-	case !errors.Is(err, io.EOF) && t.x.ctx.Err() == nil:
+	case t.x.ctx.Err() == nil:
 		t.end("broken")
 	}
 	t.target.Close()
