@@ -1,14 +1,17 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"sallyport"
+	"sallyport/policy"
 )
 
 // Attack (C1): reach the target's own sshd by a plain forward, under another
@@ -90,5 +93,68 @@ func TestAnEarlyCloseLosesNothing(t *testing.T) {
 	eventually(t, "it has ended", func() bool { return w.audit.count("forward.close") == 1 })
 	if e := w.audit.last("forward.close"); e.Outcome != "closed" {
 		t.Errorf("audited as %+v", e)
+	}
+}
+
+// asked is a channel that somebody asks for.
+type asked struct {
+	newChannel
+	rejected chan struct{}
+}
+
+func (a asked) ChannelType() string { return "direct-tcpip" }
+func (a asked) ExtraData() []byte   { return nil }
+func (a asked) Reject(ssh.RejectionReason, string) error {
+	if a.rejected != nil {
+		<-a.rejected
+	}
+	return nil
+}
+
+// testSession is a session without a target.
+func testSession(t *testing.T) *session {
+	c := testConn(t)
+	p, err := policy.New(nil, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.srv.Policy = func() *policy.Policy { return p }
+	x := &session{srv: c.srv, conn: c, tunnels: map[*tunnel]struct{}{}, listens: map[string]uint32{}, ended: make(chan struct{}), adrift: make(chan struct{})}
+	x.ctx, x.cancel = context.WithCancelCause(t.Context())
+	return x
+}
+
+// Attack (C9): open forwards one after the other and never confirm that one is
+// closed. Each holds its memory as long, so it has to count as long.
+func TestAnUnconfirmedTunnelCounts(t *testing.T) {
+	for _, side := range []string{"client", "target"} {
+		synctest.Test(t, func(t *testing.T) {
+			x := testSession(t)
+			client := asked{newChannel: newChannel{ch: &fakeChannel{start: time.Now()}, reqs: make(chan *ssh.Request)}}
+			target := make(chan *ssh.Request)
+			late, other := client.reqs, target
+			if side == "target" {
+				late, other = other, late
+			}
+			close(other)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				x.tunnel(client, forwarding{}, func(string, []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+					return &fakeChannel{start: time.Now()}, target, nil
+				}, func(opener, other ssh.Channel) (ssh.Channel, ssh.Channel) { return opener, other })
+			}()
+			synctest.Wait()
+			select {
+			case <-done:
+				t.Errorf("the tunnel no longer counts, and the %s has not closed it", side)
+			default:
+			}
+			close(late)
+			<-done
+			if len(x.tunnels) != 0 {
+				t.Error("it still counts")
+			}
+		})
 	}
 }

@@ -102,8 +102,6 @@ func (x *session) removeTunnel(t *tunnel) {
 // run passes the bytes. Each direction ends by itself; a side that has closed
 // the channel ends the other one once that has all that it sent.
 func (t *tunnel) run(clientReqs, targetReqs <-chan *ssh.Request) {
-	defer t.client.Close()
-	defer t.target.Close()
 	stop := context.AfterFunc(t.x.ctx, func() {
 		t.end(string(t.x.ending().Cause))
 		go t.client.Close()
@@ -119,11 +117,16 @@ func (t *tunnel) run(clientReqs, targetReqs <-chan *ssh.Request) {
 		defer close(down)
 		t.pass(t.target, t.client, &t.received)
 	})
-	go func() { ssh.DiscardRequests(clientReqs); <-up; t.target.Close() }()
-	go func() { ssh.DiscardRequests(targetReqs); <-down; t.client.Close() }()
+	var closed sync.WaitGroup
+	closed.Go(func() { ssh.DiscardRequests(clientReqs); <-up; t.target.Close() })
+	closed.Go(func() { ssh.DiscardRequests(targetReqs); <-down; t.client.Close() })
 	<-up
 	<-down
 	t.end("closed")
+	// A side that does not confirm holds memory, and so the tunnel counts as long.
+	t.target.Close()
+	t.client.Close()
+	closed.Wait()
 }
 
 // errLimit ends a tunnel that has carried what it may.
