@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -156,5 +159,46 @@ func TestAnUnconfirmedTunnelCounts(t *testing.T) {
 				t.Error("it still counts")
 			}
 		})
+	}
+}
+
+// Attack (R2): leave a channel that the target opens unanswered until the session
+// ends, so that it is missing in the recording.
+func TestAnUnansweredTunnelIsRecorded(t *testing.T) {
+	w := newWorld(t, forwards)
+	e := w.echoes(t)
+	c := w.outer(t, "lab@web1")
+	s, reqs, err := c.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(reqs)
+	if ok, err := s.SendRequest("auth-agent-req@openssh.com", true, nil); err != nil || !ok {
+		t.Fatalf("%v, %v", ok, err)
+	}
+	chans := c.HandleChannelOpen("auth-agent@openssh.com")
+	e.open <- opening{"auth-agent@openssh.com", nil}
+	<-chans // and no answer
+	w.grants.stop(&sallyport.Ending{Cause: sallyport.CauseKilled, By: "eve"})
+	within(t, 2*time.Second, "the end", func() {
+		if err := w.srv.Recheck(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	<-e.outcome
+	if e := w.audit.last("forward.close"); e.Outcome != "killed" {
+		t.Errorf("audited as %+v", e)
+	}
+	w.audit.mu.Lock()
+	if last := w.audit.events[len(w.audit.events)-1]; last.Type != "session.end" {
+		t.Errorf("after the end came %+v", last)
+	}
+	w.audit.mu.Unlock()
+	files, err := filepath.Glob(filepath.Join(w.dir, "recordings/*/*/*/*/forwards.jsonl"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	if b, err := os.ReadFile(files[0]); err != nil || !bytes.Contains(b, []byte(`"kind":"agent"`)) || bytes.Count(b, []byte{'\n'}) != 1 {
+		t.Errorf("%s, %v", b, err)
 	}
 }

@@ -464,7 +464,7 @@ func (x *session) shut() {
 	ending := x.ending()
 
 	x.mu.Lock()
-	bridges := slices.Collect(maps.Keys(x.bridges))
+	bridges, tunnels := slices.Collect(maps.Keys(x.bridges)), slices.Collect(maps.Keys(x.tunnels))
 	x.mu.Unlock()
 	var cuts sync.WaitGroup
 	for _, b := range bridges {
@@ -478,6 +478,11 @@ func (x *session) shut() {
 	} else {
 		x.conn.Close()
 		waitFor(&x.wg, confirm)
+	}
+	for _, t := range tunnels { // also those that a peer keeps from opening or ending
+		if t.audited.Load() {
+			t.end(string(ending.Cause))
+		}
 	}
 	x.finish()
 }

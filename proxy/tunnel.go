@@ -25,6 +25,7 @@ type tunnel struct {
 	client, target ssh.Channel
 	limit          int64 // of bytes, both ways together; 0: none
 	sent, received atomic.Int64
+	audited        atomic.Bool // that it opens
 	ended          sync.Once
 }
 
@@ -49,6 +50,7 @@ func (x *session) tunnel(nc ssh.NewChannel, f forwarding,
 		_ = nc.Reject(ssh.ResourceShortage, "sallyport: "+errNoAudit.Error())
 		return
 	}
+	t.audited.Store(true)
 	other, otherReqs, err := open(nc.ChannelType(), nc.ExtraData())
 	if err != nil {
 		var oe *ssh.OpenChannelError
