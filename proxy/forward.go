@@ -92,9 +92,11 @@ func (c *conn) forward(ctx context.Context, nc ssh.NewChannel, f forwarding) {
 			return
 		}
 	}
-	x.tunnel(nc, f, x.target.OpenChannel, func(opener, other ssh.Channel) (client, target ssh.Channel) {
-		return opener, other
-	})
+	if t := x.newTunnel(nc, f); t != nil {
+		t.join(nc, x.target.OpenChannel, func(opener, other ssh.Channel) (client, target ssh.Channel) {
+			return opener, other
+		})
+	}
 }
 
 // everAllowed reports whether any role of the user's for this access allows
@@ -123,7 +125,9 @@ func (c *conn) refuseForward(nc ssh.NewChannel, f forwarding, e sallyport.Event)
 }
 
 // fromTarget answers a channel that the target opens: only where the client has
-// asked for it, and the role still allows it.
+// asked for it, and the role still allows it. Only a tunnel, of which there are
+// so many, gets a goroutine: a target that opens channels without end and reads
+// no refusal waits itself.
 func (x *session) fromTarget(nc ssh.NewChannel) {
 	f, expected := forwarding{to: "the client"}, false
 	switch nc.ChannelType() {
@@ -152,9 +156,13 @@ func (x *session) fromTarget(nc ssh.NewChannel) {
 		x.conn.refuseForward(nc, f, x.event("forward.refuse"))
 		return
 	}
-	x.tunnel(nc, f, x.conn.ssh.OpenChannel, func(opener, other ssh.Channel) (client, target ssh.Channel) {
-		return other, opener
-	})
+	if t := x.newTunnel(nc, f); t != nil {
+		go x.guarded(func() {
+			t.join(nc, x.conn.ssh.OpenChannel, func(opener, other ssh.Channel) (client, target ssh.Channel) {
+				return other, opener
+			})
+		})
+	}
 }
 
 // mayListen reports whether the role allows the target to listen there. A port

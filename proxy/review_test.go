@@ -143,7 +143,7 @@ func TestAnUnconfirmedTunnelCounts(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				x.tunnel(client, forwarding{}, func(string, []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+				x.newTunnel(client, forwarding{}).join(client, func(string, []byte) (ssh.Channel, <-chan *ssh.Request, error) {
 					return &fakeChannel{start: time.Now()}, target, nil
 				}, func(opener, other ssh.Channel) (ssh.Channel, ssh.Channel) { return opener, other })
 			}()
@@ -201,4 +201,30 @@ func TestAnUnansweredTunnelIsRecorded(t *testing.T) {
 	if b, err := os.ReadFile(files[0]); err != nil || !bytes.Contains(b, []byte(`"kind":"agent"`)) || bytes.Count(b, []byte{'\n'}) != 1 {
 		t.Errorf("%s, %v", b, err)
 	}
+}
+
+// Attack (C9): a target that opens channels without end and never reads the
+// refusals, each of which keeps a goroutine.
+func TestAFloodFromTheTargetIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := testSession(t)
+		chans, release := make(chan ssh.NewChannel), make(chan struct{})
+		done := make(chan struct{})
+		go func() { defer close(done); x.attend(chans, nil) }()
+		n := 0
+		for range 1000 {
+			synctest.Wait()
+			select {
+			case chans <- asked{rejected: release}:
+				n++
+			default:
+			}
+		}
+		if n > 100 {
+			t.Errorf("%d channels are being answered", n)
+		}
+		close(release)
+		close(chans)
+		<-done
+	})
 }

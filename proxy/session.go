@@ -279,7 +279,7 @@ func (x *session) attend(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) 
 				chans = nil
 				continue
 			}
-			go x.guarded(func() { x.fromTarget(nc) })
+			x.fromTarget(nc)
 		case r, ok := <-reqs:
 			if !ok {
 				reqs = nil

@@ -29,21 +29,27 @@ type tunnel struct {
 	ended          sync.Once
 }
 
-// tunnel opens the other side of a channel and runs the two until their end.
+// newTunnel makes the tunnel of a channel that is allowed, and counts it. Nil: the
+// session has as many as it may have, which the other side was told, or ends.
+func (x *session) newTunnel(nc ssh.NewChannel, f forwarding) *tunnel {
+	t := &tunnel{x: x, f: f, opened: x.srv.Now(), limit: x.forwards().Bytes()}
+	if err := x.addTunnel(t); err != nil {
+		if x.ctx.Err() == nil { // else shut closes both connections
+			x.conn.sparingly(t.event("forward.refuse", err.Error()))
+			_ = nc.Reject(ssh.ResourceShortage, "sallyport: "+err.Error())
+		}
+		return nil
+	}
+	return t
+}
+
+// join opens the other side of the channel and runs the two until their end.
 // sides says which of them is the client's.
-func (x *session) tunnel(nc ssh.NewChannel, f forwarding,
+func (t *tunnel) join(nc ssh.NewChannel,
 	open func(typ string, payload []byte) (ssh.Channel, <-chan *ssh.Request, error),
 	sides func(opener, other ssh.Channel) (client, target ssh.Channel),
 ) {
-	t := &tunnel{x: x, f: f, opened: x.srv.Now(), limit: x.forwards().Bytes()}
-	if err := x.addTunnel(t); err != nil {
-		if x.ctx.Err() != nil { // shut closes both connections
-			return
-		}
-		x.conn.sparingly(t.event("forward.refuse", err.Error()))
-		_ = nc.Reject(ssh.ResourceShortage, "sallyport: "+err.Error())
-		return
-	}
+	x := t.x
 	defer x.removeTunnel(t)
 	if err := x.srv.Audit.Append(t.event("forward.open", "")); err != nil {
 		x.srv.Log.Error().Err(err).Msg("cannot write the audit log")
