@@ -34,7 +34,8 @@ type bridge struct {
 	pty   atomic.Pointer[wire.Pty]
 	env   map[string]string
 	nenv  int
-	begun bool // shell, exec or subsystem was asked for
+	begun bool                       // shell, exec or subsystem was asked for
+	calls map[sallyport.Channel]bool // the agent and X11, where asked for
 
 	// Set when the channel has started, before started is closed.
 	kind       sallyport.Channel
@@ -110,7 +111,7 @@ func (x *session) resume(ch ssh.Channel, in io.Reader, asked []*ssh.Request, req
 // newBridge makes the bridge one of the session's, which run must see to its
 // end. It returns nil when the session has ended: shut does not look for more.
 func (x *session) newBridge(ch ssh.Channel, in io.Reader, up ssh.Channel) *bridge {
-	b := &bridge{x: x, ch: ch, in: in, up: up, env: map[string]string{}, started: make(chan struct{}), gone: make(chan struct{}), passed: make(chan struct{})}
+	b := &bridge{x: x, ch: ch, in: in, up: up, env: map[string]string{}, calls: map[sallyport.Channel]bool{}, started: make(chan struct{}), gone: make(chan struct{}), passed: make(chan struct{})}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.ctx.Err() != nil {
@@ -248,6 +249,11 @@ func (b *bridge) callBack(req *ssh.Request, kind sallyport.Channel, where string
 		b.refuse(req, "your role allows no "+string(kind)+" forwarding")
 		return
 	}
+	if b.calls[kind] { // each is an audit entry
+		b.refuse(req, string(kind)+" forwarding was asked for already")
+		return
+	}
+	b.calls[kind] = true
 	e := b.x.event("forward.listen")
 	e.Channel, e.Details = b.name, map[string]string{"kind": string(kind)}
 	if err := b.x.srv.Audit.Append(e); err != nil || !b.x.listen(where, 0) {

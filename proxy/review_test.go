@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"sallyport"
+	"sallyport/internal/wire"
 	"sallyport/policy"
 )
 
@@ -227,4 +228,29 @@ func TestAFloodFromTheTargetIsHeldBack(t *testing.T) {
 		close(chans)
 		<-done
 	})
+}
+
+// Attack (C9): ask for the agent, or for X11, again and again on one channel: each
+// time is an audit entry that is written before it happens.
+func TestTheAgentIsAskedForOnce(t *testing.T) {
+	w := newWorld(t, forwards)
+	w.echoes(t)
+	c := w.outer(t, "lab@web1")
+	s, reqs, err := c.OpenChannel("session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ssh.DiscardRequests(reqs)
+	for i := range 200 {
+		for name, payload := range map[string][]byte{
+			"auth-agent-req@openssh.com": nil, "x11-req": wire.Marshal(wire.X11{Protocol: "MIT-MAGIC-COOKIE-1", Cookie: "00"}),
+		} {
+			if ok, err := s.SendRequest(name, true, payload); err != nil || ok != (i == 0) {
+				t.Fatalf("%s, %d: %v, %v", name, i, ok, err)
+			}
+		}
+	}
+	if n := w.audit.count("forward.listen"); n != 2 {
+		t.Errorf("%d entries", n)
+	}
 }
