@@ -48,7 +48,7 @@ func (c *conn) directSocket(ctx context.Context, nc ssh.NewChannel) {
 	}
 	c.forward(ctx, nc, forwarding{
 		kind: sallyport.ChannelForwardSocket, to: sallyport.Printable(to.Path),
-		allowed: func(f *policy.Forwards) bool { return f.Socket(to.Path) }, endpoint: to.Path,
+		allowed: func(f *policy.Forwards) bool { return f.Socket(to.Path) }, endpoint: socketEndpoint(to.Path),
 	})
 }
 

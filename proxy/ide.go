@@ -91,6 +91,7 @@ func (b *bridge) announce(where string) {
 	e := &endpoint{known: make(chan struct{})}
 	x.endpoints[where] = e
 	x.mu.Unlock()
+	b.mark("a server is announced on " + where) // now, as the channel may be closed when it is known
 	go x.guarded(func() {
 		defer close(e.known)
 		e.err = errors.New("an internal error") // what a panic leaves
@@ -100,7 +101,6 @@ func (b *bridge) announce(where string) {
 		if e.err != nil {
 			ev.Outcome, ev.Severity, ev.Reason = "refused", sallyport.SeverityAlert, e.err.Error()
 		}
-		b.mark("the session's server listens on " + where)
 		if err := x.srv.Audit.Append(ev); err != nil && e.err == nil {
 			e.err = errNoAudit
 		}
@@ -129,6 +129,14 @@ func loopback(to wire.Direct) string {
 		return ""
 	}
 	return address("127.0.0.1", to.Port)
+}
+
+// socketEndpoint is loopback for the path of a socket: "127.0.0.1:80" is none.
+func socketEndpoint(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		return ""
+	}
+	return path
 }
 
 // Not quoted for the shell, so nothing but these.

@@ -254,3 +254,52 @@ func TestTheAgentIsAskedForOnce(t *testing.T) {
 		t.Errorf("%d entries", n)
 	}
 }
+
+// Attack: an announced port as the path of a socket; and an announcement that does
+// not hold is not in the recording as one that does.
+func TestAnAnnouncedPortIsNoPath(t *testing.T) {
+	w := newWorld(t, func(_ *Server, r *sallyport.Role) { r.Channels = append(r.Channels, sallyport.ChannelIDE) })
+	x := testSession(t)
+	known := make(chan struct{})
+	close(known)
+	x.endpoints = map[string]*endpoint{"127.0.0.1:39455": {known: known}}
+	for _, path := range []string{"127.0.0.1:39455", "39455", "", "agent"} {
+		if x.announced(socketEndpoint(path)) {
+			t.Errorf("%q is announced", path)
+		}
+	}
+
+	w.strange(t, func(_ *ssh.ServerConn, chans <-chan ssh.NewChannel) {
+		for nc := range chans {
+			ch, reqs, err := nc.Accept()
+			if err != nil {
+				continue
+			}
+			go func() {
+				for req := range reqs {
+					cmd, _ := wire.ParseString(req.Payload)
+					own := strings.Contains(cmd, "/proc/net/tcp")
+					_ = req.Reply(!own, nil)
+					if !own {
+						_, _ = io.WriteString(ch, "listeningOn==39455==\n")
+					}
+				}
+			}()
+		}
+	})
+	s := w.session(t)
+	if err := s.Start("sh"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the answer", func() bool { return w.audit.last("ide.listen").Outcome == "refused" })
+	w.srv.Close(t.Context())
+	files, _ := filepath.Glob(filepath.Join(w.dir, "recordings/*/*/*/*/*.cast"))
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err != nil || bytes.Contains(b, []byte("server listens")) || !bytes.Contains(b, []byte("127.0.0.1:39455")) {
+			t.Errorf("%s, %v", b, err)
+		}
+	}
+	if len(files) != 1 {
+		t.Errorf("%v", files)
+	}
+}
