@@ -32,6 +32,8 @@ type jump struct {
 	depth  int           // 1 for a jump from outside
 	gone   chan struct{} // closed when both sides have closed the channel
 	once   sync.Once
+
+	writing sync.Mutex // x/crypto's Write and CloseWrite are not safe together
 }
 
 // maxDepth bounds the jumps within jumps: -J gate,web1,web2,…
@@ -193,6 +195,19 @@ func (j *jump) config(keys *auth.Keys) *ssh.ServerConfig {
 		cfg.AddHostKey(signer)
 	}
 	return cfg
+}
+
+func (j *jump) Write(p []byte) (int, error) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.Channel.Write(p)
+}
+
+// CloseWrite waits for a Write, which Close ends.
+func (j *jump) CloseWrite() error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.Channel.CloseWrite()
 }
 
 // Close closes the channel without waiting for a client that reads nothing. One

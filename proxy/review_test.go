@@ -303,3 +303,34 @@ func TestAnAnnouncedPortIsNoPath(t *testing.T) {
 		t.Errorf("%v", files)
 	}
 }
+
+// A jump is hung up while the client still talks: x/crypto's CloseWrite and Write
+// of one channel are not safe together (go test -race).
+func TestAJumpIsHungUpWhileItTalks(t *testing.T) {
+	w, _ := jumping(t)
+	c, err := w.inside(t, w.outer(t, "alice"), "web1:22", "lab", ssh.InsecureIgnoreHostKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start("sleep 60"); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			if _, _, err := c.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+				return
+			}
+		}
+	}()
+	w.grants.stop(&sallyport.Ending{Cause: sallyport.CauseKilled})
+	if err := w.srv.Recheck(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	within(t, waitLong, "the end", func() { <-over })
+}
