@@ -2,6 +2,7 @@ package control
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -38,7 +39,10 @@ func (c *Control) Config(caller Caller) (Config, error) {
 			b.WriteString("  User " + accounts[0] + "\n")
 		}
 		if host, _, err := net.SplitHostPort(t.Address); err == nil && !slices.Contains(patterns, host) {
-			names = append(names, host)
+			// As in the certificate of the jump; a * would be a pattern here.
+			if _, err := netip.ParseAddr(host); err == nil || sallyport.ValidName(host) {
+				names = append(names, host)
+			}
 		}
 		patterns = append(patterns, names...)
 	}
