@@ -251,7 +251,9 @@ func (c *conn) listenRequest(ctx context.Context, req *ssh.Request) (bool, []byt
 			err = entered
 		} else if e = x.event("forward.listen"); allowed(x.forwards()) {
 			err = nil
-			if !x.listen(where, 0) {
+			if x.listening(where) { // that one is not forgotten when the target refuses this
+				err = sallyport.Errorf(sallyport.CodeInvalid, "%s is listened on already", sallyport.Printable(where))
+			} else if !x.listen(where, 0) {
 				err = sallyport.Errorf(sallyport.CodeUnavail, "%d forwards are listened for, which is the limit", maxListens)
 			}
 		}

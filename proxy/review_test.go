@@ -334,3 +334,21 @@ func TestAJumpIsHungUpWhileItTalks(t *testing.T) {
 	}
 	within(t, waitLong, "the end", func() { <-over })
 }
+
+// A second -R for one address, which the target refuses, does not end the first.
+func TestASecondListenKeepsTheFirst(t *testing.T) {
+	w := newWorld(t, forwards)
+	w.echoes(t) // refuses every request on the connection
+	c := w.outer(t, "lab@web1")
+	if _, err := c.NewSession(); err != nil {
+		t.Fatal(err)
+	}
+	x := w.live(t)
+	x.listen("localhost:8000", 0)
+	if ok, _, err := c.SendRequest("tcpip-forward", true, wire.Marshal(wire.Listen{Host: "localhost", Port: 8000})); err != nil || ok {
+		t.Errorf("%v, %v", ok, err)
+	}
+	if !x.listening("localhost:8000") {
+		t.Error("the first one is forgotten")
+	}
+}
