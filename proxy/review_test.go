@@ -352,3 +352,27 @@ func TestASecondListenKeepsTheFirst(t *testing.T) {
 		t.Error("the first one is forgotten")
 	}
 }
+
+// Attack: names and paths as long as a packet, a line of which is written for each
+// opening.
+func TestLongAddressesAreRefused(t *testing.T) {
+	w := newWorld(t, forwards, func(_ *Server, r *sallyport.Role) {
+		r.Forwards.Local, r.Forwards.Sockets = []string{"*:*"}, []string{"/**"}
+	})
+	e := w.echoes(t)
+	c := w.outer(t, "lab@web1")
+	long := strings.Repeat("x", 20000)
+	if _, _, err := c.OpenChannel("direct-tcpip", direct(long, 8000)); err == nil {
+		t.Error("a long name was accepted")
+	}
+	for typ, payload := range map[string][]byte{
+		"direct-tcpip": wire.Marshal(wire.Direct{Host: "db1", Port: 8000, From: long}), "direct-streamlocal@openssh.com": wire.Marshal(wire.DirectSocket{Path: "/" + long}),
+	} {
+		if _, _, err := c.OpenChannel(typ, payload); err == nil {
+			t.Errorf("%s was opened", typ)
+		}
+	}
+	if n := e.opened.Load(); n != 0 {
+		t.Errorf("%d channels came to the target", n)
+	}
+}

@@ -1,5 +1,7 @@
 package wire
 
+import "errors"
+
 // Direct is the payload of a direct-tcpip channel (RFC 4254, section 7.2), and
 // of a forwarded-tcpip one, where Host and Port are those that were listened on.
 type Direct struct {
@@ -9,10 +11,25 @@ type Direct struct {
 	FromPort uint32
 }
 
+// What no address and no path is longer than: a name of DNS has 255 bytes, a path
+// 4096. Each is written down.
+const maxHost, maxPath = 255, 4096
+
+var errLong = errors.New("wire: the address is too long")
+
+// atMost returns errLong where s has more than n bytes.
+func atMost(n int, s string, err error) error {
+	if err == nil && len(s) > n {
+		return errLong
+	}
+	return err
+}
+
 // ParseDirect reads the payload of direct-tcpip and forwarded-tcpip.
 func ParseDirect(payload []byte) (Direct, error) {
 	var d Direct
-	return d, unmarshal(payload, &d)
+	err := unmarshal(payload, &d)
+	return d, atMost(maxHost, d.From, atMost(maxHost, d.Host, err))
 }
 
 // Listen is the payload of tcpip-forward and its cancel (RFC 4254, section 7.1).
@@ -24,7 +41,8 @@ type Listen struct {
 // ParseListen reads a tcpip-forward or a cancel-tcpip-forward.
 func ParseListen(payload []byte) (Listen, error) {
 	var l Listen
-	return l, unmarshal(payload, &l)
+	err := unmarshal(payload, &l)
+	return l, atMost(maxHost, l.Host, err)
 }
 
 // ParsePort reads the answer to a tcpip-forward with port 0.
@@ -44,7 +62,8 @@ type DirectSocket struct {
 // ParseDirectSocket reads the payload of direct-streamlocal@openssh.com.
 func ParseDirectSocket(payload []byte) (DirectSocket, error) {
 	var d DirectSocket
-	return d, unmarshal(payload, &d)
+	err := unmarshal(payload, &d)
+	return d, atMost(maxPath, d.Path, err)
 }
 
 // ForwardedSocket is the payload of forwarded-streamlocal@openssh.com.
@@ -56,7 +75,8 @@ type ForwardedSocket struct {
 // ParseForwardedSocket reads the payload of forwarded-streamlocal@openssh.com.
 func ParseForwardedSocket(payload []byte) (ForwardedSocket, error) {
 	var d ForwardedSocket
-	return d, unmarshal(payload, &d)
+	err := unmarshal(payload, &d)
+	return d, atMost(maxPath, d.Path, err)
 }
 
 // X11 is the payload of x11-req (RFC 4254, section 6.3.1). Its cookie is a secret.
@@ -82,5 +102,6 @@ type Origin struct {
 // ParseOrigin reads the payload of an x11 channel.
 func ParseOrigin(payload []byte) (Origin, error) {
 	var o Origin
-	return o, unmarshal(payload, &o)
+	err := unmarshal(payload, &o)
+	return o, atMost(maxHost, o.Host, err)
 }
