@@ -1,5 +1,7 @@
 // Package wire reads and writes the payloads of SSH channel requests
-// (RFC 4254, section 6) that the gateway has to understand on their way through.
+// (RFC 4254, section 6) and the packets of SFTP version 3
+// (draft-ietf-secsh-filexfer-02, OpenSSH's PROTOCOL), as far as the gateway has
+// to understand them on their way through.
 //
 // Parsing is strict: trailing bytes are an error, so that what was judged is
 // all that is sent.
