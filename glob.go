@@ -12,10 +12,18 @@ func MatchPath(pattern, name string) bool {
 	if base, ok := strings.CutSuffix(pattern, "/**"); ok && MatchPath(base, name) {
 		return true
 	}
+	whole, _ := match(pattern, name)
+	return whole
+}
+
+// match reports whether the pattern fits the whole name, and whether some
+// beginning of it does.
+func match(pattern, name string) (whole, beginning bool) {
 	// fits[j]: what was read of the pattern fits name[:j].
 	fits := make([]bool, len(name)+1)
 	fits[0] = true
 	for i := 0; i < len(pattern); i++ {
+		beginning = beginning || fits[len(name)]
 		star, deep := pattern[i] == '*', false
 		for star && i+1 < len(pattern) && pattern[i+1] == '*' {
 			deep = true
@@ -33,7 +41,7 @@ func MatchPath(pattern, name string) bool {
 		}
 		fits[0] = false
 	}
-	return fits[len(name)]
+	return fits[len(name)], beginning || fits[len(name)]
 }
 
 // MatchAnyPath reports whether one of the patterns fits the path. A path that
@@ -49,4 +57,13 @@ func MatchAnyPath(patterns []string, name string) bool {
 		}
 	}
 	return false
+}
+
+// MatchesBelow says what a pattern says about the paths below dir, which is
+// absolute and in its shortest form: whether it may fit some of them, and
+// whether it surely fits all.
+func MatchesBelow(pattern, dir string) (some, all bool) {
+	// Whatever is left of a pattern fits something.
+	whole, some := match(pattern, strings.TrimSuffix(dir, "/")+"/")
+	return some, whole && strings.HasSuffix(pattern, "**")
 }

@@ -40,3 +40,29 @@ func TestMatchPath(t *testing.T) {
 		t.Error("it does not end in a")
 	}
 }
+
+func TestMatchesBelow(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, dir string
+		some, all    bool
+	}{
+		{"/srv/**", "/srv", true, true},
+		{"/srv/**", "/srv/a", true, true},
+		{"/srv/**", "/", true, false},
+		{"/srv/**", "/srv2", false, false},
+		{"/srv/*", "/srv", true, false},
+		{"/srv/*", "/srv/a", false, false},
+		{"/srv/a/secret/*", "/srv/a", true, false},
+		{"/srv/*/secret/*", "/srv/a", true, false},
+		{"/srv/?/x", "/srv/a", true, false},
+		{"**.key", "/home", true, false},
+		{"**", "/home", true, true},
+		{"/etc/passwd", "/etc", true, false},
+		{"/etc/passwd", "/etc/passwd", false, false},
+		{"/home/*.d/**", "/home/a", false, false},
+	} {
+		if some, all := sallyport.MatchesBelow(tt.pattern, tt.dir); some != tt.some || all != tt.all {
+			t.Errorf("MatchesBelow(%q, %q) = %v, %v", tt.pattern, tt.dir, some, all)
+		}
+	}
+}
