@@ -84,10 +84,14 @@ func (s *SFTP) resolve(asked string, how resolution) (lexical, real string, err 
 		real, err = s.realpath(asked)
 		return lexical, real, err
 	}
-	dir, base := path.Split(strings.TrimRight(asked, "/"))
-	if base == "" || base == "." || base == ".." || strings.HasSuffix(asked, "/") {
+	bare := strings.TrimRight(asked, "/")
+	dir, base := path.Split(bare)
+	if base == "" || base == "." || base == ".." || bare != asked {
 		// No name of its own, or one that the kernel follows.
-		if real, err = s.realpath(asked); err != nil {
+		if bare == "" {
+			bare = asked
+		}
+		if real, err = s.realpath(bare); err != nil {
 			return "", "", err
 		}
 		if base == "" || base == "." || base == ".." {

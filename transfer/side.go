@@ -108,7 +108,10 @@ func (d *side) begin() error {
 		d.held = append(d.held, d.p[d.at:d.at+n]...)
 		d.at += n
 		d.run = d.at
-		return nil
+		if len(d.held) < head {
+			return nil // the chunk is over
+		}
+		return d.begin()
 	}
 	now, err := d.judge(b[:head], total)
 	if err != nil {
@@ -116,7 +119,7 @@ func (d *side) begin() error {
 	}
 	if now.whole && head < total {
 		d.whole = true
-		return nil
+		return d.begin()
 	}
 	d.whole, d.now, d.rest = false, now, total-head
 	switch {
