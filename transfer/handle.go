@@ -58,7 +58,7 @@ func (f *handle) fill(e *sallyport.FileEvent, r content.Result, outcome, reason 
 	e.Outcome, e.Reason = outcome, reason
 	switch {
 	case f.refused != "":
-		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(f.refused, "sallyport: ")
+		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(f.refused, prefix)
 	case outcome == sallyport.FileComplete && f.failed != "":
 		e.Outcome, e.Reason = sallyport.FileFailed, f.failed
 	}

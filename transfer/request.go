@@ -116,7 +116,7 @@ func (s *SFTP) refuse(q wire.SFTPRequest, p *pending, no *refusal) error {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	if e != nil {
-		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(no.text, "sallyport: ")
+		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(no.text, prefix)
 		s.events.report(*e)
 	}
 	return s.out.inject(wire.AppendSFTPStatus(nil, q.ID, no.code, no.text))

@@ -348,4 +348,3 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 	t.Fatal(what)
 }
-

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"sallyport"
@@ -60,6 +61,20 @@ func (r rules) path(p string) *refusal {
 		return denied("your role does not allow %s", sallyport.Printable(p))
 	}
 	return nil
+}
+
+// written refuses a path that nobody resolves: where it does not say by itself
+// which file it is, too.
+func (r rules) written(p string) *refusal {
+	switch {
+	case !r.globs():
+		return nil
+	case !path.IsAbs(p):
+		return denied("your role limits paths, so they must begin with a slash: %s", sallyport.Printable(p))
+	case slices.Contains(strings.Split(p, "/"), ".."):
+		return denied("your role limits paths, so they may not go up: %s", sallyport.Printable(p))
+	}
+	return r.path(path.Clean(p))
 }
 
 // tree refuses a directory below which something would be refused: it may not

@@ -204,6 +204,28 @@ func TestTransparency(t *testing.T) {
 func FuzzSFTP(f *testing.F) {
 	f.Add(openFor("f", create).Append(nil), wire.AppendSFTPStatus(nil, 0, 2, "no"), uint8(0), uint8(9))
 	f.Add(wire.SFTPRequest{Type: wire.SFTPWrite, Handle: "h", Length: 3}.Append(nil), []byte{0, 0, 0, 10, wire.SFTPHandle, 0, 0, 0, 0, 0, 0, 0, 1, 'h'}, uint8(1), uint8(3))
+	var asked, answered []byte
+	for i, q := range []wire.SFTPRequest{
+		openFor("f", create), {Type: wire.SFTPWrite, Handle: "h", Length: 3}, {Type: wire.SFTPRead, Handle: "h", Length: 3},
+		{Type: wire.SFTPRename, Path: "a", To: "b"}, {Type: wire.SFTPFsetstat, Handle: "h", Attrs: wire.FileAttrs{Flags: wire.AttrSize, Size: 1}},
+		{Type: wire.SFTPExtended, Extension: wire.ExtCopyData, Handle: "h", ToHandle: "h"}, {Type: wire.SFTPClose, Handle: "h"},
+	} {
+		q.ID = uint32(i)
+		if asked = q.Append(asked); q.Type == wire.SFTPWrite {
+			asked = append(asked, "abc"...)
+		}
+		switch q.Type {
+		case wire.SFTPOpen:
+			answered = append(answered, 0, 0, 0, 10, wire.SFTPHandle, 0, 0, 0, 0, 0, 0, 0, 1, 'h')
+		case wire.SFTPRead:
+			answered = append(answered, 0, 0, 0, 12, wire.SFTPData, 0, 0, 0, 2, 0, 0, 0, 3, 'a', 'b', 'c')
+		default:
+			answered = wire.AppendSFTPStatus(answered, uint32(i), 0, "ok")
+		}
+	}
+	for rule := range uint8(4) {
+		f.Add(asked, answered, rule, uint8(40))
+	}
 	rules := []sallyport.FileRules{{}, {Direction: sallyport.FilesDownload}, {Deny: []string{"/secret/**"}, MaxSize: 100}, {Keep: 1000}}
 	f.Fuzz(func(t *testing.T, client, target []byte, rule, n uint8) {
 		r := rules[int(rule)%len(rules)]

@@ -36,7 +36,10 @@ type Config struct {
 	// Copy makes room for a copy of content. Nil: there is only memory, and
 	// nothing is kept.
 	Copy func() (Copy, error)
-	Now  func() time.Time // nil: time.Now
+	// Exited tells how the command ended, if it did; for what is only counted.
+	// Nil: it did not.
+	Exited func() (code int, ok bool)
+	Now    func() time.Time // nil: time.Now
 }
 
 // Copy holds content beside the recording.
@@ -111,5 +114,7 @@ func setPath(e *sallyport.FileEvent, path string) { e.Path, e.PathHex = text(pat
 
 func setTo(e *sallyport.FileEvent, path string) { e.To, e.ToHex = text(path) }
 
-// ours begins every text that the gateway says for itself.
-func ours(format string, args ...any) string { return "sallyport: " + fmt.Sprintf(format, args...) }
+// prefix begins every text that the gateway says for itself.
+const prefix = "sallyport: "
+
+func ours(format string, args ...any) string { return prefix + fmt.Sprintf(format, args...) }

@@ -1,0 +1,26 @@
+package transfer
+
+import (
+	"path"
+	"strings"
+)
+
+// argument is where a file lies that scp -f sends, by the name that it is sent
+// under: which of the arguments it belongs to. An argument may be a pattern that
+// the shell at the target has expanded.
+func (s *SCP) argument(name string) []string {
+	var all []string
+	for _, arg := range s.cmd.Paths {
+		if arg != "/" {
+			arg = strings.TrimRight(arg, "/") // source in scp.c strips them
+		}
+		dir, base := path.Split(arg)
+		if ok, err := path.Match(base, name); base == name || err == nil && ok {
+			all = append(all, dir+name)
+		}
+	}
+	if len(all) == 0 {
+		all = []string{name}
+	}
+	return all
+}
