@@ -108,12 +108,19 @@ func (c *conn) target(to wire.Direct) (sallyport.Target, bool) {
 			return t, true
 		}
 	}
+	// Of several at one address, the first that the user reaches.
+	var found sallyport.Target
+	known := false
 	for _, t := range p.Targets() {
-		if host, port := hostPort(t); host == to.Host && port == to.Port {
+		if host, port := hostPort(t); host != to.Host || port != to.Port {
+			continue
+		}
+		if p.Reaches(c.identity.User, t) {
 			return t, true
 		}
+		found, known = t, true
 	}
-	return sallyport.Target{}, false
+	return found, known
 }
 
 // disguised reports whether an address that is no target's as it is written leads

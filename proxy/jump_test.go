@@ -17,6 +17,7 @@ import (
 	"sallyport/ca"
 	"sallyport/internal/sshtest"
 	"sallyport/internal/wire"
+	"sallyport/policy"
 )
 
 // jumping is a world whose gateway has a host CA.
@@ -283,5 +284,25 @@ func TestNoAuditNoJump(t *testing.T) {
 	w.audit.mu.Unlock()
 	if _, err := outer.Dial("tcp", "web1:22"); err == nil || !strings.Contains(err.Error(), "audit log cannot be written") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Two targets behind one address: it is the one that the user reaches.
+func TestTheJumpByASharedAddress(t *testing.T) {
+	w, _ := jumping(t)
+	mine, _ := w.srv.Policy().Target("web1")
+	other := mine
+	other.Name = "other"
+	p, err := policy.New(w.srv.Policy().Users(), []sallyport.Target{other, mine}, []sallyport.Role{w.grants.role}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.policy.Store(p)
+	c, err := w.inside(t, w.outer(t, "alice"), mine.Address, "lab", ssh.InsecureIgnoreHostKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.NewSession(); err != nil {
+		t.Error(err)
 	}
 }
