@@ -188,7 +188,7 @@ func TestMonstersAreUnverifiable(t *testing.T) {
 	} {
 		start := time.Now()
 		v := c.Judge(line)
-		if d := time.Since(start); d > 2*time.Second {
+		if d := time.Since(start); d > 30*time.Second { // a hang, not a slow machine
 			t.Errorf("%s: took %s", name, d)
 		}
 		if v.Action == sallyport.Allow && !v.Incomplete && name != "doubling" && name != "nested" && name != "power" { // long ways to say ls or 0

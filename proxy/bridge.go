@@ -45,6 +45,7 @@ type bridge struct {
 	gone       chan struct{}                    // closed when the target has closed the channel
 	passed     chan struct{}                    // closed when the client has all that the target sent
 	exited     atomic.Bool                      // the target said how the program ended
+	told       atomic.Bool                      // the client was told an exit status
 	inputEnded atomic.Bool                      // the client has sent EOF
 	stopped    sync.Once                        // the program was told to end
 	starts     sync.Mutex                       // held while the start is asked of the target
@@ -485,5 +486,12 @@ func (b *bridge) exit(req *ssh.Request) {
 			b.x.recordingFailed(err)
 		}
 	}
-	_, _ = b.ch.SendRequest(req.Type, false, req.Payload)
+	b.tellExit(req.Type, req.Payload)
+}
+
+// tellExit tells the client how the program ended. Once: ssh takes the last word.
+func (b *bridge) tellExit(typ string, payload []byte) {
+	if b.told.CompareAndSwap(false, true) {
+		_, _ = b.ch.SendRequest(typ, false, payload)
+	}
 }

@@ -59,7 +59,7 @@ func (b *bridge) cut(ending *sallyport.Ending) {
 // as the client reads nothing, so never where its requests are answered.
 func (b *bridge) goodbye(text string, status int) {
 	b.say(text)
-	_, _ = b.ch.SendRequest("exit-status", false, wire.ExitStatus(uint32(status)))
+	b.tellExit("exit-status", wire.ExitStatus(uint32(status)))
 	b.closeWrite()
 	b.ch.Close()
 }

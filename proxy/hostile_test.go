@@ -473,3 +473,19 @@ func TestACommandThatJustBeginsIsToldToEnd(t *testing.T) {
 		t.Errorf("said %q", got)
 	}
 }
+
+// A session that ends just after its program has: ssh takes the last status that
+// it is told, which must be the program's.
+func TestOneExitStatus(t *testing.T) {
+	c := testConn(t)
+	x := &session{srv: c.srv, conn: c}
+	x.ctx, x.cancel = context.WithCancelCause(t.Context())
+	ch := &fakeChannel{start: time.Now()}
+	b := &bridge{x: x, ch: ch}
+	b.exit(&ssh.Request{Type: "exit-status", Payload: wire.ExitStatus(7)})
+	b.closeWrite()
+	b.goodbye("the target closed the connection", sallyport.ExitUnreachable)
+	if got := strings.Join(ch.said, ","); got != "exit-status,eof,close" {
+		t.Errorf("the client was told %s", got)
+	}
+}
