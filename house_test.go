@@ -47,7 +47,8 @@ var arrows = map[string][]string{
 	"store/bolt":       {"."},
 	"store/etcd":       {"."},
 	"store/storetest":  {"."},
-	"proxy":            {".", "auth", "policy", "ca", "recorder", "judge", "transfer", "internal/wire"},
+	"proxy/front":      {"auth"},
+	"proxy":            {".", "auth", "policy", "ca", "recorder", "judge", "transfer", "internal/wire", "proxy/front"},
 	"control":          {".", "policy", "grant", "replay", "audit"},
 	"console":          {".", "control", "recorder/cast"},
 	"web":              {".", "control", "recorder/cast"},
@@ -66,7 +67,7 @@ var owners = map[string][]string{
 	"mvdan.cc/sh":                    {"policy/shell"},
 	"testing":                        {"store/storetest"},
 	"github.com/gliderlabs/ssh":      {"proxy", "cmd/sallyport", "internal/sshtest"},
-	"github.com/pires/go-proxyproto": {"proxy"},
+	"github.com/pires/go-proxyproto": {"proxy/front"},
 }
 
 const module = "sallyport"

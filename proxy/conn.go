@@ -15,6 +15,7 @@ import (
 
 	"sallyport"
 	"sallyport/auth"
+	"sallyport/proxy/front"
 )
 
 type connKey struct{}
@@ -31,10 +32,10 @@ var errNoAudit = sallyport.Errorf(sallyport.CodeUnavail, "the audit log cannot b
 //	channel        runs for each channel: console, session, jump, or refusal
 //	Close          by whoever notices first that it is over
 type conn struct {
-	*helloConn
+	*front.Hello
 	srv     *Server
 	jump    *jump         // nil for a connection from outside
-	guest   *guest        // nil for a jump
+	guest   *front.Guest  // nil for a jump
 	from    string        // the client's address
 	origin  origin        // how that is known
 	ciphers []string      // to offer
@@ -60,8 +61,8 @@ type conn struct {
 	sessions int  // session channels in all
 	noMore   bool // the client said no-more-sessions@openssh.com
 	session  *session
-	pulse    *pulse // once it has authenticated
-	unlogged int    // refusals since the last one that was written
+	pulse    *front.Pulse // once it has authenticated
+	unlogged int          // refusals since the last one that was written
 }
 
 // accept is gliderlabs' ConnCallback.
@@ -70,7 +71,7 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 	if viaBalancer {
 		nc = b.Conn
 	}
-	c := &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(nc)}, srv: s, from: nc.RemoteAddr().String()}
+	c := &conn{Hello: front.NewHello(nc), srv: s, from: nc.RemoteAddr().String()}
 	c.notes, c.pace = rate.NewLimiter(5, 100), newPace(s.Limits)
 	s.mu.Lock()
 	if s.closing {
@@ -84,8 +85,8 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 		c.grace = time.AfterFunc(s.Limits.LoginGrace, func() { c.Close() })
 		c.mu.Unlock()
 	} else {
-		c.guest = newGuest(c)
-		s.lobby.enter(c.guest)
+		c.guest = front.NewGuest(c)
+		s.lobby.Enter(c.guest)
 	}
 	ctx.SetValue(connKey{}, c)
 	if viaBalancer {
@@ -96,8 +97,8 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 	}
 	// Here and not in config, which gliderlabs calls with a lock held that
 	// everybody needs: who is silent must hold up nobody.
-	c.ciphers = c.hello()
-	if err := c.identifies(); err != nil {
+	c.ciphers = c.Greet()
+	if err := c.Identifies(); err != nil {
 		c.leave(err)
 		return nil
 	}
@@ -119,7 +120,7 @@ func (c *conn) leaveLobby() {
 		c.mu.Unlock()
 		return
 	}
-	c.srv.lobby.leave(c.guest)
+	c.srv.lobby.Leave(c.guest)
 }
 
 // admit is called for a verified signature, before the client learns of it. It
@@ -172,14 +173,14 @@ func (c *conn) Close() error {
 	first, authed, x, p := !c.closed, c.authed, c.session, c.pulse
 	c.closed = true
 	c.mu.Unlock()
-	err := c.handshakeConn.Close()
+	err := c.Hello.Close()
 	if !first {
 		return err
 	}
 	c.srv.mu.Lock()
 	delete(c.srv.conns, c)
 	c.srv.mu.Unlock()
-	c.srv.heart.forget(p)
+	c.srv.heart.Forget(p)
 	if !authed {
 		c.leaveLobby()
 		c.srv.refused(c)
@@ -209,7 +210,7 @@ func (c *conn) hangUp() {
 		return
 	}
 	time.AfterFunc(patient, func() {
-		if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		if w, ok := c.Hello.Conn.Conn.(interface{ CloseWrite() error }); ok {
 			_ = w.CloseWrite()
 		}
 	})

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,7 +118,6 @@ func TestTheCommandAtTheTargetEnds(t *testing.T) {
 		"client gone": func(c *ssh.Client) { c.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "ended")
 			c, err := w.dial(t, "lab@web1")
 			if err != nil {
 				t.Fatal(err)
@@ -127,24 +127,15 @@ func TestTheCommandAtTheTargetEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			out, _ := s.StdoutPipe()
-			if err := s.Start("trap 'echo ended > " + file + "; exit' HUP; echo up; while :; do sleep 0.05; done"); err != nil {
+			if err := s.Start("echo $$; exec sleep 60"); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.ReadFull(out, make([]byte, 3)); err != nil {
+			var pid int
+			if _, err := fmt.Fscanln(out, &pid); err != nil {
 				t.Fatal(err)
 			}
 			end(c)
-			deadline := time.After(5 * time.Second)
-			for tick := time.NewTicker(10 * time.Millisecond); ; {
-				if _, err := os.Stat(file); err == nil {
-					return
-				}
-				select {
-				case <-tick.C:
-				case <-deadline:
-					t.Fatal("the command was never told to end")
-				}
-			}
+			eventually(t, "the command was told to end", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
 		})
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"sallyport"
 	"sallyport/auth"
 	"sallyport/internal/wire"
+	"sallyport/proxy/front"
 	"sallyport/recorder"
 )
 
@@ -91,7 +92,7 @@ func TestASilentConnectionHoldsUpNobody(t *testing.T) {
 		}
 		defer silent.Close()
 		// It is being served when it has the gateway's line.
-		if _, err := io.ReadFull(silent, make([]byte, len(identLine))); err != nil {
+		if _, err := io.ReadFull(silent, make([]byte, len(front.IdentLine))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,7 +212,7 @@ func testConn(t *testing.T) *conn {
 	t.Cleanup(func() { a.Close(); b.Close() })
 	s := &Server{Audit: &memory{}, Log: zerolog.Nop(), Limits: Limits{Channels: 5}}
 	s.init()
-	return &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(a)}, srv: s, from: "192.0.2.1:1", authed: true, notes: rate.NewLimiter(5, 100), pace: newPace(s.Limits)}
+	return &conn{Hello: front.NewHello(a), srv: s, from: "192.0.2.1:1", authed: true, notes: rate.NewLimiter(5, 100), pace: newPace(s.Limits)}
 }
 
 // Attack (C9): open channels without end and never read the refusals, each of

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"sallyport"
+	"sallyport/proxy/front"
 )
 
 // behindBalancer is a world to which 127.0.0.1 is a load balancer.
@@ -198,7 +198,7 @@ func TestHealthChecksAreNoNoise(t *testing.T) {
 			}
 			_, _ = io.WriteString(nc, says)
 			if says != "" {
-				if _, err := io.ReadFull(nc, make([]byte, len(identLine))); err != nil {
+				if _, err := io.ReadFull(nc, make([]byte, len(front.IdentLine))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -262,7 +262,7 @@ func TestAFloodBehindABalancerIsTheClients(t *testing.T) {
 		defer nc.Close()
 		_, _ = io.WriteString(nc, header2(0x21, 0x11, addr4))
 		// It is counted under its own address when it is greeted.
-		_, _ = io.ReadFull(nc, make([]byte, len(identLine)))
+		_, _ = io.ReadFull(nc, make([]byte, len(front.IdentLine)))
 		flood = append(flood, nc)
 	}
 	honest, err := net.Dial("tcp", w.addr)
@@ -271,43 +271,13 @@ func TestAFloodBehindABalancerIsTheClients(t *testing.T) {
 	}
 	defer honest.Close()
 	_, _ = io.WriteString(honest, header2(0x21, 0x21, addr6))
-	_, _ = io.ReadFull(honest, make([]byte, len(identLine)))
-	w.srv.lobby.mu.Lock()
+	_, _ = io.ReadFull(honest, make([]byte, len(front.IdentLine)))
 	counts := map[string]int{}
-	for p, gs := range w.srv.lobby.waiting {
-		counts[p.String()] = len(gs)
+	for p, n := range w.srv.lobby.Waiting() {
+		counts[p.String()] = n
 	}
-	w.srv.lobby.mu.Unlock()
 	if len(counts) != 2 || counts["203.0.113.7/32"] != 4 || counts["2001:db8::/64"] != 1 {
 		t.Errorf("the lobby holds %v", counts)
 	}
 	within(t, waitLong, "the flood's oldest", func() { _, _ = io.ReadAll(flood[0]) })
-}
-
-func FuzzMeet(f *testing.F) {
-	f.Add([]byte("PROXY TCP4 203.0.113.7 10.0.0.1 12345 22\r\nSSH-2.0-x\r\n"))
-	f.Add([]byte(header2(0x21, 0x11, addr4+tlv) + "SSH-2.0-x\r\n"))
-	f.Add([]byte(header2(0x20, 0, "")))
-	f.Add([]byte("PROXY"))
-	f.Fuzz(func(t *testing.T, says []byte) {
-		a, b := net.Pipe()
-		go func() { _, _ = b.Write(says); b.Close() }()
-		s := &Server{}
-		s.init()
-		c := &conn{helloConn: &helloConn{handshakeConn: newHandshakeConn(a)}, srv: s, from: "before"}
-		c.guest = newGuest(a)
-		if err := c.meet(); err != nil {
-			if c.from != "before" {
-				t.Errorf("%v, and it is from %s", err, c.from)
-			}
-			return
-		}
-		if !bytes.HasSuffix(says, c.ahead) && len(says) < 2048 {
-			t.Errorf("%q is left of %q", c.ahead, says)
-		}
-		if strings.ContainsFunc(c.from, func(r rune) bool { return r < ' ' || r > '~' }) {
-			t.Errorf("from %q", c.from)
-		}
-		a.Close()
-	})
 }

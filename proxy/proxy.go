@@ -28,6 +28,7 @@ import (
 	"sallyport/auth"
 	"sallyport/ca"
 	"sallyport/policy"
+	"sallyport/proxy/front"
 	"sallyport/recorder"
 )
 
@@ -111,8 +112,8 @@ type Server struct {
 	Keepalive time.Duration                                                        // an interval of the heart; 0: 15 s
 
 	once     sync.Once
-	lobby    *lobby
-	heart    *heart
+	lobby    *front.Lobby
+	heart    *front.Heart
 	channels tally
 	refusals *rate.Limiter // of audit entries that the unauthenticated can cause
 	front    *gliderssh.Server
@@ -152,14 +153,14 @@ func (s *Server) init() {
 		if s.Limits.LoginGrace == 0 {
 			s.Limits.LoginGrace = 20 * time.Second
 		}
-		s.lobby = newLobby(s.Limits.PerAddress, s.Limits.Unauthenticated, s.Limits.LoginGrace)
-		s.heart = newHeart(s.Keepalive)
+		s.lobby = front.NewLobby(s.Limits.PerAddress, s.Limits.Unauthenticated, s.Limits.LoginGrace)
+		s.heart = front.NewHeart(s.Keepalive)
 		s.refusals = rate.NewLimiter(20, 100)
 		s.conns = map[*conn]struct{}{}
 		s.live = map[string]*session{}
 		s.front = &gliderssh.Server{
 			HostSigners:          hostSigners(s.HostKeys),
-			Version:              Version,
+			Version:              front.Version,
 			ConnCallback:         s.accept,
 			ServerConfigCallback: s.config,
 			// gliderlabs' own session handler rewrites newlines and loses
@@ -174,12 +175,6 @@ func (s *Server) init() {
 		}
 	})
 }
-
-// Version is the gateway's software version on the wire. It begins with
-// OpenSSH_ because OpenSSH sends eow@openssh.com and no-more-sessions only to
-// its own kind (compat.c, SSH_NEW_OPENSSH); it tells nothing else to whoever
-// has not authenticated.
-const Version = "OpenSSH_sallyport"
 
 func orDefault(n *int, d int) {
 	if *n == 0 {
@@ -306,7 +301,7 @@ func (s *Server) refused(c *conn) {
 	if n > 0 {
 		e.Details["unlogged"] = strconv.Itoa(n)
 	}
-	if n := s.lobby.turnedAway(); n > 0 {
+	if n := s.lobby.TurnedAway(); n > 0 {
 		e.Details["turned_away"] = strconv.Itoa(n)
 	}
 	if err := s.Audit.Append(e); err != nil {

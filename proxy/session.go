@@ -15,6 +15,7 @@ import (
 	"sallyport"
 	"sallyport/auth"
 	"sallyport/ca"
+	"sallyport/proxy/front"
 	"sallyport/recorder"
 )
 
@@ -30,7 +31,7 @@ type session struct {
 	ctx    context.Context // cancelled with a *sallyport.Ending
 	cancel context.CancelCauseFunc
 	target ssh.Conn
-	vital  *vital // the target's
+	vital  *front.Vital // the target's
 	rec    *recorder.Session
 	ended  chan struct{} // closed when all is over and sealed
 	wg     sync.WaitGroup
@@ -205,7 +206,7 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 		nc.Close()
 		return err
 	}
-	hc := newHandshakeConn(nc)
+	hc := front.NewConn(nc)
 	closeOnCancel := context.AfterFunc(ctx, func() { nc.Close() })
 	algs := auth.ClientAlgorithms()
 	conn, chans, reqs, err := ssh.NewClientConn(hc, t.Address, &ssh.ClientConfig{
@@ -214,7 +215,7 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signer)},
 		HostKeyCallback:   check.Callback,
 		HostKeyAlgorithms: check.Algorithms,
-		ClientVersion:     "SSH-2.0-" + Version,
+		ClientVersion:     "SSH-2.0-" + front.Version,
 	})
 	if !closeOnCancel() && err == nil {
 		conn.Close()
@@ -224,7 +225,7 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 		nc.Close()
 		return x.dialError(t, err, cert)
 	}
-	x.target, x.vital = conn, &hc.vital
+	x.target, x.vital = conn, &hc.Vital
 	go x.guarded(func() { x.attend(chans, reqs) })
 	return nil
 }

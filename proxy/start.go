@@ -76,7 +76,7 @@ func (b *bridge) start(req *ssh.Request) {
 	}
 	// The interactive part begins: Nagle is off at the client, and delayed
 	// acknowledgements are welcome again.
-	b.x.conn.finished()
+	b.x.conn.Finished()
 	// A target may use its standard error with a terminal too.
 	b.pumps.Go(func() { b.x.guarded(func() { b.output(b.up, b.ch, false) }) })
 	b.pumps.Go(func() { b.x.guarded(func() { b.output(b.up.Stderr(), b.ch.Stderr(), true) }) })

@@ -44,7 +44,7 @@ func (c *conn) hearOut(ctx context.Context, nc ssh.NewChannel, refused error) {
 	if !v.listen(ctx) {
 		return
 	}
-	c.finished()
+	c.Finished()
 	_ = v.start.Reply(true, nil)
 	var x *session
 	v.attend(ctx, func(ctx context.Context, p Visit) {

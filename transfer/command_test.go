@@ -62,6 +62,7 @@ func TestCheck(t *testing.T) {
 		"scp -t /etc":             {false, true}, // its stream refuses the files
 		"scp -f /srv/a":           {true, true},
 		"rsync --server . /srv/a": {false, true},
+
 		"rsync --server --sender . /srv/a /srv/b":                {true, true},
 		"rsync --server --sender . /srv/a /etc":                  {true, false},
 		"rsync --server --sender . /srv":                         {true, false}, // the secret is below it

@@ -206,9 +206,13 @@ func FuzzSFTP(f *testing.F) {
 	f.Add(wire.SFTPRequest{Type: wire.SFTPWrite, Handle: "h", Length: 3}.Append(nil), []byte{0, 0, 0, 10, wire.SFTPHandle, 0, 0, 0, 0, 0, 0, 0, 1, 'h'}, uint8(1), uint8(3))
 	var asked, answered []byte
 	for i, q := range []wire.SFTPRequest{
-		openFor("f", create), {Type: wire.SFTPWrite, Handle: "h", Length: 3}, {Type: wire.SFTPRead, Handle: "h", Length: 3},
-		{Type: wire.SFTPRename, Path: "a", To: "b"}, {Type: wire.SFTPFsetstat, Handle: "h", Attrs: wire.FileAttrs{Flags: wire.AttrSize, Size: 1}},
-		{Type: wire.SFTPExtended, Extension: wire.ExtCopyData, Handle: "h", ToHandle: "h"}, {Type: wire.SFTPClose, Handle: "h"},
+		openFor("f", create),
+		{Type: wire.SFTPWrite, Handle: "h", Length: 3},
+		{Type: wire.SFTPRead, Handle: "h", Length: 3},
+		{Type: wire.SFTPRename, Path: "a", To: "b"},
+		{Type: wire.SFTPFsetstat, Handle: "h", Attrs: wire.FileAttrs{Flags: wire.AttrSize, Size: 1}},
+		{Type: wire.SFTPExtended, Extension: wire.ExtCopyData, Handle: "h", ToHandle: "h"},
+		{Type: wire.SFTPClose, Handle: "h"},
 	} {
 		q.ID = uint32(i)
 		if asked = q.Append(asked); q.Type == wire.SFTPWrite {

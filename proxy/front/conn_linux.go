@@ -1,4 +1,4 @@
-package proxy
+package front
 
 import (
 	"net"
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handshakeConn acknowledges at once while a handshake runs. OpenSSH leaves
+// Conn acknowledges at once while a handshake runs. OpenSSH leaves
 // Nagle's algorithm on until a session is interactive, so a delayed
 // acknowledgement costs 40 ms in each of its round trips.
 //
 // TCP_QUICKACK is not sticky (tcp(7)), so it is set again after each read.
-type handshakeConn struct {
+type Conn struct {
 	net.Conn
-	vital
+	Vital
 	raw   syscall.RawConn // nil where there is no socket below
 	done  atomic.Bool
 	reads int // so far; by the one who reads
@@ -25,8 +25,9 @@ type handshakeConn struct {
 // take: a transfer need not pay for what no longer helps it.
 const enoughReads = 256
 
-func newHandshakeConn(c net.Conn) *handshakeConn {
-	h := &handshakeConn{Conn: c}
+// NewConn wraps a connection whose handshake begins.
+func NewConn(c net.Conn) *Conn {
+	h := &Conn{Conn: c}
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			h.raw = raw
@@ -36,10 +37,11 @@ func newHandshakeConn(c net.Conn) *handshakeConn {
 	return h
 }
 
-// finished ends the special treatment.
-func (h *handshakeConn) finished() { h.done.Store(true) }
+// Finished ends the special treatment: the handshake is over, or what comes is
+// no longer of that kind.
+func (h *Conn) Finished() { h.done.Store(true) }
 
-func (h *handshakeConn) Read(p []byte) (int, error) {
+func (h *Conn) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
 	if n > 0 {
 		h.sign()
@@ -53,7 +55,7 @@ func (h *handshakeConn) Read(p []byte) (int, error) {
 
 // quickack asks for an acknowledgement now. It is an optimisation: a kernel
 // that refuses it is merely slower.
-func (h *handshakeConn) quickack() {
+func (h *Conn) quickack() {
 	_ = h.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
 	})

@@ -1,13 +1,10 @@
-package proxy
+package front
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
-	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -49,7 +46,7 @@ func recordedHello(t *testing.T, ciphers ...string) []byte {
 		})
 		here.Close()
 	}()
-	go func() { _, _ = io.WriteString(there, identLine) }()
+	go func() { _, _ = io.WriteString(there, IdentLine) }()
 	var got []byte
 	buf := make([]byte, 4096)
 	for {
@@ -91,7 +88,7 @@ func TestHelloChoosesByTheClientsList(t *testing.T) {
 		for _, step := range []int{4096, 7} {
 			here, there := net.Pipe()
 			go func() {
-				_, _ = io.ReadFull(there, make([]byte, len(identLine)))
+				_, _ = io.ReadFull(there, make([]byte, len(IdentLine)))
 				for p := range slices.Chunk(tt.says, step) {
 					if _, err := there.Write(p); err != nil {
 						break
@@ -99,11 +96,11 @@ func TestHelloChoosesByTheClientsList(t *testing.T) {
 				}
 				there.Close()
 			}()
-			h := &helloConn{handshakeConn: newHandshakeConn(here)}
-			if got := h.hello(); !slices.Equal(got, tt.want) {
+			h := NewHello(here)
+			if got := h.Greet(); !slices.Equal(got, tt.want) {
 				t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 			}
-			if n, err := h.Write([]byte(identLine)); n != len(identLine) || err != nil {
+			if n, err := h.Write([]byte(IdentLine)); n != len(IdentLine) || err != nil {
 				t.Errorf("%s: the second line: %d, %v", tt.name, n, err)
 			}
 			if b, _ := io.ReadAll(h); !bytes.Equal(b, tt.says) {
@@ -120,44 +117,15 @@ func TestHelloDoesNotWaitForEver(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	go func() {
-		_, _ = io.ReadFull(there, make([]byte, len(identLine)))
+		_, _ = io.ReadFull(there, make([]byte, len(IdentLine)))
 		_, _ = io.WriteString(there, "SSH-2.0-OpenSSH_9.2p1\r\n")
 	}()
-	h := &helloConn{handshakeConn: newHandshakeConn(here)}
+	h := NewHello(here)
 	begun := time.Now()
-	if got := h.hello(); len(got) != len(auth.ServerAlgorithms().Config.Ciphers) {
+	if got := h.Greet(); len(got) != len(auth.ServerAlgorithms().Config.Ciphers) {
 		t.Errorf("offered %v", got)
 	}
 	if d := time.Since(begun); d > kexInitWait+time.Second {
 		t.Errorf("waited %v", d)
-	}
-}
-
-// The real ssh, whatever its ciphers are restricted to.
-func TestRealSSHCiphers(t *testing.T) {
-	ssh, err := exec.LookPath("ssh")
-	if err != nil {
-		t.Fatal("no ssh: run scripts/prepare.sh")
-	}
-	w := newWorld(t)
-	host, port, _ := net.SplitHostPort(w.addr)
-	for list, want := range map[string]string{
-		"":                                  "aes128-gcm@openssh.com",
-		"aes256-ctr":                        "aes256-ctr",
-		"aes256-ctr,aes256-gcm@openssh.com": "aes256-gcm@openssh.com",
-	} {
-		args := []string{
-			"-vv", "-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentityAgent=none", "-o", "IdentityFile=/nonexistent",
-			"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-p", port,
-		}
-		if list != "" {
-			args = append(args, "-o", "Ciphers="+list)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		out, _ := exec.CommandContext(ctx, ssh, append(args, "x@"+host, "true")...).CombinedOutput() // it has no key
-		cancel()
-		if text := string(out); !strings.Contains(text, "server->client cipher: "+want+" ") || !strings.Contains(text, "Permission denied") {
-			t.Errorf("Ciphers=%s: no %s in\n%s", list, want, text)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package front
 
 import (
 	"net"
@@ -36,19 +36,19 @@ func (c *fakeConn) isClosed() bool {
 // from many, until nobody else gets in.
 func TestFloodThrowsOutItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLobby(4, 16, 20*time.Second)
+		l := NewLobby(4, 16, 20*time.Second)
 		var flood []*fakeConn
 		for i := range 100 {
 			c := from("192.0.2.1", i+1)
-			l.enter(newGuest(c))
+			l.Enter(NewGuest(c))
 			flood = append(flood, c)
 		}
 		user := from("198.51.100.7", 1)
-		g := newGuest(user)
-		l.enter(g)
+		g := NewGuest(user)
+		l.Enter(g)
 		for i := range 12 { // others come, the lobby is full
 			c := from("192.0.2.1", 200+i)
-			l.enter(newGuest(c))
+			l.Enter(NewGuest(c))
 			flood = append(flood, c)
 		}
 		synctest.Wait()
@@ -64,10 +64,10 @@ func TestFloodThrowsOutItsOwn(t *testing.T) {
 		if user.isClosed() {
 			t.Error("the user was thrown out")
 		}
-		if !l.leave(g) {
+		if !l.Leave(g) {
 			t.Error("the user was not in the lobby any more")
 		}
-		if l.turnedAway() != 108 || l.turnedAway() != 0 {
+		if l.TurnedAway() != 108 || l.TurnedAway() != 0 {
 			t.Error("the evictions are not counted, once")
 		}
 	})
@@ -76,14 +76,14 @@ func TestFloodThrowsOutItsOwn(t *testing.T) {
 // Attack: the same from a thousand addresses, so that no single one stands out.
 func TestFloodFromEverywhereIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLobby(4, 16, 20*time.Second)
+		l := NewLobby(4, 16, 20*time.Second)
 		var all []*fakeConn
 		heavy := from("192.0.2.9", 1)
-		l.enter(newGuest(heavy))
-		l.enter(newGuest(from("192.0.2.9", 2)))
+		l.Enter(NewGuest(heavy))
+		l.Enter(NewGuest(from("192.0.2.9", 2)))
 		for i := range 500 {
 			c := from(net.IPv4(10, 0, byte(i>>8), byte(i)).String(), 1)
-			l.enter(newGuest(c))
+			l.Enter(NewGuest(c))
 			all = append(all, c)
 		}
 		synctest.Wait()
@@ -114,11 +114,11 @@ func TestFloodFromEverywhereIsBounded(t *testing.T) {
 
 func TestWhoLeftTheLobbyIsNotClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLobby(4, 16, 20*time.Second)
+		l := NewLobby(4, 16, 20*time.Second)
 		c := from("192.0.2.1", 1)
-		g := newGuest(c)
-		l.enter(g)
-		if !l.leave(g) || l.leave(g) {
+		g := NewGuest(c)
+		l.Enter(g)
+		if !l.Leave(g) || l.Leave(g) {
 			t.Error("leaving is once")
 		}
 		time.Sleep(time.Minute)
@@ -131,13 +131,13 @@ func TestWhoLeftTheLobbyIsNotClosed(t *testing.T) {
 
 // Attack: one IPv6 customer has 2^64 addresses.
 func TestAnIPv6NetworkIsOneAddress(t *testing.T) {
-	a := prefixOf(&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2::1"), Port: 1})
-	b := prefixOf(&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2:ffff::9"), Port: 2})
-	c := prefixOf(&net.TCPAddr{IP: net.ParseIP("2001:db8:1:3::1"), Port: 1})
+	a := PrefixOf(&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2::1"), Port: 1})
+	b := PrefixOf(&net.TCPAddr{IP: net.ParseIP("2001:db8:1:2:ffff::9"), Port: 2})
+	c := PrefixOf(&net.TCPAddr{IP: net.ParseIP("2001:db8:1:3::1"), Port: 1})
 	if a != b || a == c {
 		t.Errorf("prefixes %v %v %v", a, b, c)
 	}
-	if m := prefixOf(&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.1")}); m != prefixOf(&net.TCPAddr{IP: net.ParseIP("192.0.2.1")}) {
+	if m := PrefixOf(&net.TCPAddr{IP: net.ParseIP("::ffff:192.0.2.1")}); m != PrefixOf(&net.TCPAddr{IP: net.ParseIP("192.0.2.1")}) {
 		t.Errorf("a mapped address counts apart: %v", m)
 	}
 }

@@ -1,4 +1,4 @@
-package proxy
+package front
 
 import (
 	"net"
@@ -7,27 +7,27 @@ import (
 	"time"
 )
 
-// lobby holds the connections that have not authenticated yet and bounds them:
+// Lobby holds the connections that have not authenticated yet and bounds them:
 // per address, in all, and in time.
 //
 // Where it is full it does not turn the newcomer away, as a flood would then
 // keep everybody out. It closes the oldest connection of the address that has
 // the most: whoever floods throws out their own, and a known user, whose
 // handshake takes a fraction of a second, gets in. Safe for concurrent use.
-type lobby struct {
+type Lobby struct {
 	grace      time.Duration // how long a handshake may take
 	perAddress int
 	total      int
 
 	mu      sync.Mutex
-	waiting map[netip.Prefix][]*guest // oldest first
+	waiting map[netip.Prefix][]*Guest // oldest first
 	count   int
 	came    uint64
-	dropped int // closed by the lobby since the last call of turnedAway
+	dropped int // closed by the lobby since the last call of TurnedAway
 }
 
-// guest is one connection in the lobby.
-type guest struct {
+// Guest is one connection in the lobby.
+type Guest struct {
 	net.Conn
 	from   netip.Prefix
 	expiry *time.Timer
@@ -35,15 +35,17 @@ type guest struct {
 	out    bool   // no longer in the lobby
 }
 
-func newGuest(c net.Conn) *guest { return &guest{Conn: c, from: prefixOf(c.RemoteAddr())} }
+// NewGuest makes a guest of a connection. The lobby closes c.
+func NewGuest(c net.Conn) *Guest { return &Guest{Conn: c, from: PrefixOf(c.RemoteAddr())} }
 
-func newLobby(perAddress, total int, grace time.Duration) *lobby {
-	return &lobby{grace: grace, perAddress: perAddress, total: total, waiting: map[netip.Prefix][]*guest{}}
+// NewLobby bounds those who wait: from one address, in all, and for how long.
+func NewLobby(perAddress, total int, grace time.Duration) *Lobby {
+	return &Lobby{grace: grace, perAddress: perAddress, total: total, waiting: map[netip.Prefix][]*Guest{}}
 }
 
-// enter admits a connection to the lobby. It is closed unless leave is called
+// Enter admits a connection to the lobby. It is closed unless Leave is called
 // within the grace time.
-func (l *lobby) enter(g *guest) {
+func (l *Lobby) Enter(g *Guest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if g.out { // gone before it came in
@@ -51,15 +53,15 @@ func (l *lobby) enter(g *guest) {
 	}
 	l.add(g)
 	g.expiry = time.AfterFunc(l.grace, func() {
-		if l.leave(g) {
+		if l.Leave(g) {
 			g.Close()
 		}
 	})
 }
 
-// leave takes g out of the lobby: it has authenticated or is gone. It reports
+// Leave takes g out of the lobby: it has authenticated or is gone. It reports
 // whether g was still in it.
-func (l *lobby) leave(g *guest) bool {
+func (l *Lobby) Leave(g *Guest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if g.out {
@@ -74,9 +76,9 @@ func (l *lobby) leave(g *guest) bool {
 	return true
 }
 
-// move counts g under another address: a load balancer has told whose it is. Its
+// Move counts g under another address: a load balancer has told whose it is. Its
 // time goes on.
-func (l *lobby) move(g *guest, to netip.Prefix) {
+func (l *Lobby) Move(g *Guest, to netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if g.out || g.expiry == nil || g.from == to {
@@ -89,7 +91,7 @@ func (l *lobby) move(g *guest, to netip.Prefix) {
 
 // add puts g in, as the newest, where there is room or room is made. l.mu is
 // held.
-func (l *lobby) add(g *guest) {
+func (l *Lobby) add(g *Guest) {
 	if len(l.waiting[g.from]) >= l.perAddress {
 		l.evict(g.from)
 	}
@@ -103,7 +105,7 @@ func (l *lobby) add(g *guest) {
 }
 
 // remove takes g out of the count. l.mu is held.
-func (l *lobby) remove(g *guest) {
+func (l *Lobby) remove(g *Guest) {
 	rest := l.waiting[g.from]
 	for i := range rest {
 		if rest[i] == g {
@@ -120,7 +122,7 @@ func (l *lobby) remove(g *guest) {
 }
 
 // evict closes the oldest connection from an address. l.mu is held.
-func (l *lobby) evict(from netip.Prefix) {
+func (l *Lobby) evict(from netip.Prefix) {
 	g := l.waiting[from][0]
 	l.waiting[from] = l.waiting[from][1:]
 	if len(l.waiting[from]) == 0 {
@@ -136,7 +138,7 @@ func (l *lobby) evict(from netip.Prefix) {
 // heaviest returns the address with the most connections, of several the one
 // whose oldest has waited longest: an honest handshake is over soon. l.mu is
 // held.
-func (l *lobby) heaviest() netip.Prefix {
+func (l *Lobby) heaviest() netip.Prefix {
 	var most netip.Prefix
 	n := 0
 	for p, gs := range l.waiting {
@@ -147,9 +149,9 @@ func (l *lobby) heaviest() netip.Prefix {
 	return most
 }
 
-// turnedAway returns how many connections were closed to make room since it
+// TurnedAway returns how many connections were closed to make room since it
 // was last called.
-func (l *lobby) turnedAway() int {
+func (l *Lobby) TurnedAway() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.dropped
@@ -157,9 +159,20 @@ func (l *lobby) turnedAway() int {
 	return n
 }
 
-// prefixOf returns what counts as one address: an IPv4 address, an IPv6 /64,
+// Waiting returns how many connections wait, by address.
+func (l *Lobby) Waiting() map[netip.Prefix]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counts := map[netip.Prefix]int{}
+	for p, gs := range l.waiting {
+		counts[p] = len(gs)
+	}
+	return counts
+}
+
+// PrefixOf returns what counts as one address: an IPv4 address, an IPv6 /64,
 // because that is what one customer gets.
-func prefixOf(a net.Addr) netip.Prefix {
+func PrefixOf(a net.Addr) netip.Prefix {
 	ap, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return netip.Prefix{} // a pipe or a unix socket: one address

@@ -1,8 +1,13 @@
-package proxy
+// Package front is what meets a connection before it is known who is there, and
+// tells whether it still lives: the lobby, which bounds those that have not
+// authenticated, the beginning of the handshake, and the heart. It knows nothing
+// of grants, targets or sessions.
+package front
 
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,8 +18,14 @@ import (
 	"sallyport/auth"
 )
 
-// identLine is what the gateway says first on every connection of a client.
-const identLine = "SSH-2.0-" + Version + "\r\n"
+// Version is the gateway's software version on the wire. It begins with
+// OpenSSH_ because OpenSSH sends eow@openssh.com and no-more-sessions only to
+// its own kind (compat.c, SSH_NEW_OPENSSH); it tells nothing else to whoever
+// has not authenticated.
+const Version = "OpenSSH_sallyport"
+
+// IdentLine is what the gateway says first on every connection of a client.
+const IdentLine = "SSH-2.0-" + Version + "\r\n"
 
 // Bounds of what is read before x/crypto reads it again.
 const (
@@ -25,22 +36,25 @@ const (
 	kexInitWait = time.Second
 )
 
-// helloConn begins the handshake ahead of x/crypto.
-type helloConn struct {
-	*handshakeConn
+// Hello begins the handshake ahead of x/crypto.
+type Hello struct {
+	*Conn
 	said  bool   // our line was written, and x/crypto has not tried to yet
 	ahead []byte // was read, and x/crypto has not read it yet
 }
 
-func (h *helloConn) Write(p []byte) (int, error) {
-	if h.said && string(p) == identLine {
+// NewHello wraps the connection of a client.
+func NewHello(c net.Conn) *Hello { return &Hello{Conn: NewConn(c)} }
+
+func (h *Hello) Write(p []byte) (int, error) {
+	if h.said && string(p) == IdentLine {
 		h.said = false
 		return len(p), nil
 	}
-	return h.handshakeConn.Write(p)
+	return h.Conn.Write(p)
 }
 
-func (h *helloConn) Read(p []byte) (int, error) {
+func (h *Hello) Read(p []byte) (int, error) {
 	if len(h.ahead) > 0 {
 		n := copy(p, h.ahead)
 		if h.ahead = h.ahead[n:]; len(h.ahead) == 0 {
@@ -48,10 +62,10 @@ func (h *helloConn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return h.handshakeConn.Read(p)
+	return h.Conn.Read(p)
 }
 
-// hello begins the handshake of a client and returns the ciphers to offer.
+// Greet begins the handshake of a client and returns the ciphers to offer.
 //
 // Among the ciphers that both sides have, the client's order decides, and
 // OpenSSH from 6.2 to 9 puts AES-CTR before AES-GCM, which costs Go half as much.
@@ -62,9 +76,9 @@ func (h *helloConn) Read(p []byte) (int, error) {
 // What is read ahead x/crypto reads again, and what was written ahead it does
 // not write again; its transcript is the same. An error of reading is found
 // once more by x/crypto.
-func (h *helloConn) hello() []string {
+func (h *Hello) Greet() []string {
 	all := auth.ServerAlgorithms().Config.Ciphers
-	if _, err := h.handshakeConn.Write([]byte(identLine)); err != nil {
+	if _, err := h.Conn.Write([]byte(IdentLine)); err != nil {
 		return all
 	}
 	h.said = true
@@ -89,9 +103,9 @@ func (h *helloConn) hello() []string {
 }
 
 // readAhead reads until enough says so. It reports whether it did.
-func (h *helloConn) readAhead(enough func(p []byte) bool) bool {
+func (h *Hello) readAhead(enough func(p []byte) bool) bool {
 	for buf := make([]byte, 2048); !enough(h.ahead); {
-		n, err := h.handshakeConn.Read(buf)
+		n, err := h.Conn.Read(buf)
 		h.ahead = append(h.ahead, buf[:n]...)
 		if err != nil {
 			return enough(h.ahead)
