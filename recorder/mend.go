@@ -48,6 +48,9 @@ func mendCasts(dir string, started time.Time, label string) (mended, error) {
 	if err := mendLists(dir); err != nil {
 		return mended{}, err
 	}
+	if err := removeScratch(dir); err != nil {
+		return mended{}, err
+	}
 	// After kill -9 the last second may still be only in the page cache.
 	return m, syncFiles(dir)
 }

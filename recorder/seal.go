@@ -59,7 +59,9 @@ func (s *Session) Seal(end sallyport.Session) error {
 		}
 		s.mu.Lock()
 		for _, t := range s.closed {
-			todo.files = append(todo.files, t.fileSum())
+			if sum, ok := t.fileSum(); ok {
+				todo.files = append(todo.files, sum)
+			}
 		}
 		s.mu.Unlock()
 	}

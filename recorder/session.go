@@ -34,9 +34,10 @@ type Session struct {
 	queued atomic.Bool // Run is about to sync it, or does
 	failed chan error
 
-	listing     sync.Mutex // held while a line is written to a list
+	listing     sync.Mutex // held while a line is written to a list, or a copy is made or kept
 	lists       map[string]*track
 	listsClosed bool
+	copies      int // that were made
 
 	mu       sync.Mutex
 	channels map[string]*Channel

@@ -4,18 +4,17 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	"sallyport/recorder/cast"
 )
 
 // track is one file that grows, and its digest. The digest is of what was
 // written, not of what a later hand made of it. Writes are serialised by the
 // owner; sync and the final close come from the background.
 type track struct {
-	name string
-	f    File
-	sum  digest
-	size int64
+	name  string
+	f     File
+	sum   digest
+	size  int64
+	known string // the digest, where it was taken elsewhere
 
 	dirty atomic.Bool
 	done  atomic.Bool // no more writes: close after the next sync
@@ -80,9 +79,4 @@ func (t *track) sync() error {
 		}
 	}
 	return t.err
-}
-
-// fileSum is asked for when nothing writes any more.
-func (t *track) fileSum() cast.FileSum {
-	return cast.FileSum{Name: t.name, Size: t.size, SHA256: t.sum.hex()}
 }
