@@ -15,6 +15,7 @@ import (
 	"sallyport/internal/wire"
 	"sallyport/judge"
 	"sallyport/recorder"
+	"sallyport/transfer"
 )
 
 // bridge joins one session channel of the client to one of the target.
@@ -41,11 +42,15 @@ type bridge struct {
 	kind       sallyport.Channel
 	rec        atomic.Pointer[recorder.Channel] // nil where the role lets it go on unrecorded
 	judge      *judge.Judge                     // nil where nothing is judged or masked
+	files      transfer.Stream                  // nil where no files move, or none that can be followed
 	started    chan struct{}                    // closed when bytes may flow
 	gone       chan struct{}                    // closed when the target has closed the channel
 	passed     chan struct{}                    // closed when the client has all that the target sent
 	exited     atomic.Bool                      // the target said how the program ended
 	told       atomic.Bool                      // the client was told an exit status
+	status     atomic.Int32                     // its exit status, plus 1
+	confusion  sync.Once                        // the file transfer was not understood
+	refusals   atomic.Int32                     // of files
 	inputEnded atomic.Bool                      // the client has sent EOF
 	stopped    sync.Once                        // the program was told to end
 	starts     sync.Mutex                       // held while the start is asked of the target
@@ -144,6 +149,9 @@ func (b *bridge) run(asked []*ssh.Request, reqs, upReqs <-chan *ssh.Request) {
 	b.stop()
 	b.up.Close()
 	target.Wait()
+	if b.files != nil {
+		b.files.Close()
+	}
 	b.typing.Wait()
 	b.close()
 }
@@ -335,9 +343,13 @@ func (b *bridge) input() {
 				return err
 			}
 		}
+		if b.files != nil {
+			return b.files.FromClient(p)
+		}
 		_, err := b.up.Write(p)
 		return err
 	})
+	b.unfollowed(err)
 	switch {
 	case errors.Is(err, judge.ErrTerminate):
 		b.x.end(&sallyport.Ending{Cause: sallyport.CauseForbiddenCommand, Reason: "the line was not run"})
@@ -345,6 +357,9 @@ func (b *bridge) input() {
 		b.inputEnded.Store(true)
 		if b.judge != nil {
 			b.judge.Close() // what was not a whole line is judged, or let go
+		}
+		if b.files != nil {
+			_ = b.files.ClientDone()
 		}
 		_ = b.up.CloseWrite()
 	}
@@ -357,7 +372,7 @@ func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
 	if !stderr {
 		listener = b.listens()
 	}
-	_ = pump(from, func(p []byte) error {
+	err := pump(from, func(p []byte) error {
 		if b.x.ctx.Err() != nil {
 			return b.x.ctx.Err()
 		}
@@ -370,20 +385,31 @@ func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
 		if b.judge != nil && !stderr {
 			p = b.judge.Output(p)
 		}
-		b.writing.Lock()
-		defer b.writing.Unlock()
-		if rec := b.rec.Load(); rec != nil {
-			write := rec.Output
-			if stderr {
-				write = rec.Stderr
-			}
-			if err := write(p); err != nil && !b.x.recordingFailed(err) {
-				return err
-			}
+		if b.files != nil && !stderr {
+			return b.files.FromTarget(p)
 		}
-		_, err := to.Write(p)
-		return err
+		return b.deliver(to, p, stderr)
 	})
+	if b.files != nil && !stderr {
+		b.unfollowed(errors.Join(err, b.files.TargetDone()))
+	}
+}
+
+// deliver records what the client is sent, and sends it.
+func (b *bridge) deliver(to io.Writer, p []byte, stderr bool) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	if rec := b.rec.Load(); rec != nil {
+		write := rec.Output
+		if stderr {
+			write = rec.Stderr
+		}
+		if err := write(p); err != nil && !b.x.recordingFailed(err) {
+			return err
+		}
+	}
+	_, err := to.Write(p)
+	return err
 }
 
 // fromTarget passes the target's requests. The exit status waits until all
@@ -481,6 +507,7 @@ func (b *bridge) exit(req *ssh.Request) {
 		code = 128 + wire.SignalNumber(s.Signal)
 		b.mark("ended by signal " + s.Signal)
 	}
+	b.status.Store(int32(code) + 1)
 	if rec := b.rec.Load(); rec != nil && code >= 0 {
 		if err := rec.Exit(code); err != nil {
 			b.x.recordingFailed(err)

@@ -42,6 +42,7 @@ type conn struct {
 	tries   atomic.Int32  // refused authentication attempts
 	proved  auth.Identity // set by admit, guarded by srv.mu
 	notes   *rate.Limiter // of what the client can make the audit log hold
+	files   notes         // the same for files that move
 	pace    pace          // of what it can make the gateway do
 	opening atomic.Int32  // channels that are being answered, refused ones too
 

@@ -50,6 +50,11 @@ func (b *bridge) start(req *ssh.Request) {
 			return
 		}
 	}
+	moves, err := b.moves(command)
+	if err != nil {
+		b.deny(req, err.Error())
+		return
+	}
 	e := b.x.event("channel.start")
 	e.Channel = b.name
 	e.Details = map[string]string{"kind": string(b.kind), "pty": strconv.FormatBool(b.pty.Load() != nil)}
@@ -66,6 +71,7 @@ func (b *bridge) start(req *ssh.Request) {
 		return
 	}
 	b.watch(commands, command)
+	b.follow(moves)
 	b.starts.Lock()
 	defer b.starts.Unlock()
 	if !b.pass(req) {

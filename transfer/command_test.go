@@ -82,7 +82,7 @@ func TestCheck(t *testing.T) {
 		for i, rules := range []sallyport.FileRules{down, srv} {
 			if err := c.Check(rules); (err == nil) != want[i] {
 				t.Errorf("%q: %v", line, err)
-			} else if err != nil && !strings.HasPrefix(err.Error(), prefix) {
+			} else if err != nil && strings.HasPrefix(err.Error(), prefix) {
 				t.Errorf("%q: %v", line, err)
 			}
 		}

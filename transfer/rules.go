@@ -15,7 +15,7 @@ type refusal struct {
 	text string
 }
 
-func (r *refusal) Error() string { return r.text }
+func (r *refusal) Error() string { return strings.TrimPrefix(r.text, prefix) }
 
 func denied(format string, args ...any) *refusal {
 	return &refusal{wire.FxPermissionDenied, ours(format, args...)}
