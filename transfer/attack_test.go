@@ -75,6 +75,10 @@ func TestAttackOtherNames(t *testing.T) {
 	if a := r.ask(wire.SFTPRequest{Type: wire.SFTPRemove, Path: "link"}); a.Code != wire.FxOK {
 		t.Errorf("%+v", a)
 	}
+	// The server's own memory, its open files.
+	r.denied(r.ask(openFor("/proc/self/mem", wire.OpenWrite)))
+	r.denied(r.ask(openFor("/proc/self/root"+r.dir+"/secret/key", wire.OpenRead)))
+	r.denied(r.ask(openFor("pub/up/pub/../../../../../../proc/self/environ", wire.OpenRead)))
 	r.safe()
 }
 
@@ -199,6 +203,12 @@ func TestAttackSize(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	r.denied(r.write(g, 0, "1"))
+	// Two handles that append to one file.
+	g1, g2 := r.openFile("both", wire.OpenWrite|wire.OpenAppend|wire.OpenCreate), r.openFile("both", create|wire.OpenAppend)
+	r.write(g1, 0, "12345")
+	r.write(g2, 0, "12345")
+	r.denied(r.write(g1, 0, "1"))
+	r.denied(r.write(g2, 0, "1"))
 	d := r.openFile("large", wire.OpenRead)
 	r.denied(r.read(d, 0, 20))
 	if a := r.read(d, 0, 10); a.Type != wire.SFTPData || a.Length != 10 {
@@ -208,7 +218,7 @@ func TestAttackSize(t *testing.T) {
 	for _, h := range []string{h, large, g, d} {
 		r.closeFile(h)
 	}
-	for name, want := range map[string]int64{"f": 10, "nine": 10, "large": 20} {
+	for name, want := range map[string]int64{"f": 10, "nine": 10, "large": 20, "both": 10} {
 		if fi, err := os.Stat(filepath.Join(r.dir, name)); err != nil || fi.Size() != want {
 			t.Errorf("%s: %v, %v", name, fi.Size(), err)
 		}

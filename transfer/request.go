@@ -268,15 +268,14 @@ func (s *SFTP) admitWrite(q wire.SFTPRequest, p *pending) (func([]byte), error) 
 		if offset, err = s.appendAt(f, q.Handle); err != nil {
 			return nil, err
 		}
-		f.end += q.Length
 	}
 	if q.Length > math.MaxUint64-offset {
 		return nil, &refusal{wire.FxFailure, ours("the offset is beyond every file")}
 	}
 	if no := s.rules.size(offset + q.Length); no != nil {
-		f.end -= min(f.end, q.Length)
 		return nil, no
 	}
+	f.end = offset + q.Length
 	if f.up == nil {
 		f.up = content.New(true, s.rules.Keep, &s.room)
 	}
@@ -287,20 +286,21 @@ func (s *SFTP) admitWrite(q wire.SFTPRequest, p *pending) (func([]byte), error) 
 	}, nil
 }
 
-// appendAt is where the next byte goes of a file that grows at its end.
+// appendAt is where the next byte goes of a file that grows at its end. Where its
+// size is limited the target is asked each time: others may have added to it,
+// another handle of this client's among them.
 func (s *SFTP) appendAt(f *handle, name string) (uint64, error) {
-	if !f.ended && f.flags&wire.OpenTrunc == 0 && s.rules.MaxSize > 0 {
-		a, err := s.ask(wire.SFTPRequest{Type: wire.SFTPFstat, Handle: name})
-		if err != nil {
-			return 0, err
-		}
-		if a.Type != wire.SFTPAttrs || a.Attrs.Flags&wire.AttrSize == 0 {
-			return 0, denied("the target does not tell how large the file is")
-		}
-		f.end = a.Attrs.Size
+	if s.rules.MaxSize == 0 {
+		return f.end, nil
 	}
-	f.ended = true
-	return f.end, nil
+	a, err := s.ask(wire.SFTPRequest{Type: wire.SFTPFstat, Handle: name})
+	if err != nil {
+		return 0, err
+	}
+	if a.Type != wire.SFTPAttrs || a.Attrs.Flags&wire.AttrSize == 0 {
+		return 0, denied("the target does not tell how large the file is")
+	}
+	return a.Attrs.Size, nil
 }
 
 func (s *SFTP) admitFsetstat(q wire.SFTPRequest, p *pending) error {

@@ -74,8 +74,7 @@ type handle struct {
 	up, down    *content.File
 	wrote       int64 // of up, what the target took
 	eof         bool
-	end         uint64 // where the next byte is appended, once known
-	ended       bool   // end is known
+	end         uint64 // behind the last byte that was written
 	busy        int    // requests on it that are pending
 	closing     bool   // the target has closed it
 	over        bool   // reported
