@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +115,18 @@ func TestAddressGetsPort22(t *testing.T) {
 	}
 }
 
+func TestTheStrictProfile(t *testing.T) {
+	s := regexp.MustCompile(`(?m)^    channels: .*$`).ReplaceAllString(sample(t), "    profile: strict\n    files: upload")
+	c, err := Parse("c.yaml", []byte(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Roles[0]
+	if !slices.Equal(r.Channels, []sallyport.Channel{sallyport.ChannelSFTP}) || !r.Files.EndOnConfusion || r.Files.Direction != sallyport.FilesUpload {
+		t.Errorf("%+v", r)
+	}
+}
+
 // Each change of the sample is one mistake of a user's. Its message must have
 // the line of the mistake and say what was expected.
 func TestMistakes(t *testing.T) {
@@ -149,6 +163,9 @@ func TestMistakes(t *testing.T) {
 		"too few approvers":  {"need: 1", "need: 2", `an approval of role "prod-root" needs 2, but only 1 may approve it`},
 		"a stage of nobody":  {"approvers: {groups: [approvers]}", "approvers: {groups: [aprovers]}", `needs 1, but only 0 may approve it`},
 		"keep nothing":       {"    channels:", "    recording: {content_cap: 0}\n    channels:", `content_cap cannot be 0`},
+		"strict and more":    {"    channels:", "    profile: strict\n    channels:", `the profile strict is sftp and nothing else`},
+		"no such profile":    {"    channels:", "    profile: lax\n    channels:", `"lax" is no profile (expected strict)`},
+		"neither of them":    {"    channels: [shell, exec, sftp]", "    env: []", `a role has no "channels"`},
 		"files sideways":     {"    channels:", "    files: sideways\n    channels:", `"sideways" is no direction for files (expected none, upload, download or both)`},
 		"relative files":     {"    channels:", "    files: {allow: [srv]}\n    channels:", `"srv" is no pattern of absolute paths`},
 		"forward anywhere":   {"    channels:", "    forwards: {local: [db1]}\n    channels:", `"db1" is no pattern of addresses (write host:port`},

@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -111,6 +112,8 @@ func (d *decoder) role(n *yaml.Node) sallyport.Role {
 	d.roles.lines = append(d.roles.lines, resolve(n).Line)
 	d.roleLines = append(d.roleLines, roleLines{})
 	at := &d.roleLines[len(d.roleLines)-1]
+	var channels *yaml.Node
+	strict := false
 	d.mapping(n, "a role",
 		field{"name", true, func(n *yaml.Node) { r.Name = d.name(n, "role", &d.roles) }},
 		field{"eligible", true, func(n *yaml.Node) { r.Eligible = d.memberList(n, "eligible") }},
@@ -121,10 +124,14 @@ func (d *decoder) role(n *yaml.Node) sallyport.Role {
 			r.Justification = oneOf(d, n, "justification", "required", "optional") != "optional"
 		}},
 		field{"approval", true, func(n *yaml.Node) { r.Approval, at.stages = d.approval(n) }},
-		field{"channels", true, func(n *yaml.Node) {
+		field{"channels", false, func(n *yaml.Node) {
 			d.sequence(n, "channels", func(n *yaml.Node) {
 				r.Channels = append(r.Channels, oneOf(d, n, "channel", sallyport.Channels...))
 			})
+			channels = n
+		}},
+		field{"profile", false, func(n *yaml.Node) {
+			strict = oneOf(d, n, "profile", "strict") == "strict"
 		}},
 		field{"env", false, func(n *yaml.Node) { r.Env = d.texts(n, "env", d.variable) }},
 		field{"commands", false, func(n *yaml.Node) { r.Commands = d.commands(n) }},
@@ -133,6 +140,15 @@ func (d *decoder) role(n *yaml.Node) sallyport.Role {
 		field{"forwards", false, func(n *yaml.Node) { r.Forwards = d.forwards(n) }},
 		field{"idle_timeout", false, func(n *yaml.Node) { r.IdleTimeout = d.duration(n) }},
 	)
+	switch n = resolve(n); {
+	case n.Kind != yaml.MappingNode: // told
+	case strict && channels != nil && !slices.Equal(r.Channels, []sallyport.Channel{sallyport.ChannelSFTP}):
+		d.bad(channels, "the profile strict is sftp and nothing else (expected no channels, or [sftp])")
+	case strict:
+		r.Channels, r.Files.EndOnConfusion = []sallyport.Channel{sallyport.ChannelSFTP}, true
+	case channels == nil:
+		d.bad(n, `a role has no "channels" (expected a list such as [shell, exec, sftp], or profile: strict)`)
+	}
 	return r
 }
 
