@@ -3,6 +3,7 @@ package transfer
 import (
 	"sallyport"
 	"sallyport/internal/wire"
+	"sallyport/transfer/stream"
 )
 
 // sftpVersion is the only one that is read. sftp-server never says another.
@@ -21,23 +22,23 @@ func (s *SFTP) answer(head []byte, total int) (decision, error) {
 	}
 	if a.Type == wire.SFTPVersion {
 		if !s.begun || s.greeted {
-			return decision{}, confusion("the target tells its version when it was not asked")
+			return decision{}, stream.Confusion("the target tells its version when it was not asked")
 		}
 		if a.ID != sftpVersion {
-			return decision{}, confusion("the target speaks another version than 3")
+			return decision{}, stream.Confusion("the target speaks another version than 3")
 		}
 		s.greeted = true
 		return decision{}, nil
 	}
 	if !s.greeted {
-		return decision{}, confusion("the target does not begin with its version")
+		return decision{}, stream.Confusion("the target does not begin with its version")
 	}
 	p := s.pending[a.ID]
 	if p == nil {
-		return decision{}, confusion("the target answers what was not asked")
+		return decision{}, stream.Confusion("the target answers what was not asked")
 	}
 	if a.Type != wire.SFTPStatus && a.Type != p.reply && p.reply != anyReply {
-		return decision{}, confusion("the target's answer does not fit the request")
+		return decision{}, stream.Confusion("the target's answer does not fit the request")
 	}
 	if p.own && len(head) < total {
 		return decision{whole: true}, nil
@@ -74,18 +75,18 @@ func (s *SFTP) data(a wire.SFTPAnswer, p *pending) (decision, error) {
 	if f == nil {
 		return decision{}, nil
 	}
-	if no := s.rules.size(p.offset + uint64(a.Length)); no != nil || p.offset > p.offset+uint64(a.Length) {
+	if no := s.rules.CheckSize(p.offset + uint64(a.Length)); no != nil || p.offset > p.offset+uint64(a.Length) {
 		if no == nil {
-			no = denied("the offset is beyond every file")
+			no = stream.Denied("the offset is beyond every file")
 		}
-		f.refused = no.text
+		f.refused = no.Text
 		s.leave(f)
 		s.mu.Unlock()
 		defer s.mu.Lock()
 		if err := s.target.flush(); err != nil {
 			return decision{}, err
 		}
-		return decision{drop: true}, s.out.inject(wire.AppendSFTPStatus(nil, a.ID, no.code, no.text))
+		return decision{drop: true}, s.out.inject(wire.AppendSFTPStatus(nil, a.ID, no.Code, no.Text))
 	}
 	offset, down := p.offset, f.down
 	return decision{
@@ -182,21 +183,21 @@ func (s *SFTP) end(f *handle, outcome, reason string) {
 	s.open--
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	s.events.report(s.finish(f, outcome, reason)...)
+	s.events.Report(s.finish(f, outcome, reason)...)
 }
 
 // tell reports an operation, as end does a file.
 func (s *SFTP) tell(e sallyport.FileEvent) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
-	s.events.report(e)
+	s.events.Report(e)
 }
 
 // going is an error where the other direction has ended the channel, or was not
 // understood.
 func (s *SFTP) going() error {
 	if s.err == nil && s.raw {
-		return confusion("the other direction was not")
+		return stream.Confusion("the other direction was not")
 	}
 	return s.err
 }

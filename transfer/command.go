@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"sallyport"
+	"sallyport/transfer/scp"
+	"sallyport/transfer/stream"
 )
 
 // Kind is a way in which files move.
@@ -157,26 +159,29 @@ func (c Command) Check(r sallyport.FileRules) error {
 	if c.Kind == KindSFTP {
 		return nil
 	}
-	rules := newRules(r)
+	rules := stream.NewRules(r)
 	for _, d := range []sallyport.Direction{sallyport.FilesUpload, sallyport.FilesDownload} {
 		if c.Direction != d && c.Direction != sallyport.FilesBoth {
 			continue
 		}
-		if no := rules.direction(d); no != nil {
+		if no := rules.CheckDirection(d); no != nil {
 			return no
 		}
 	}
-	if !rules.globs() || c.Kind == KindSCP {
+	if !rules.Globs() || c.Kind == KindSCP {
 		return nil
 	}
 	if !c.Exact {
-		return denied("your role limits paths, and the command does not tell them")
+		return stream.Denied("your role limits paths, and the command does not tell them")
 	}
 	for _, p := range c.Paths {
-		if no := rules.written(p); no != nil {
+		if no := rules.CheckWritten(p); no != nil {
 			return no
 		}
-		if no := rules.tree(path.Clean(p)); no != nil {
+		if no := rules.CheckPattern(p); no != nil {
+			return no
+		}
+		if no := rules.CheckTree(path.Clean(p)); no != nil {
 			return no
 		}
 	}
@@ -185,15 +190,15 @@ func (c Command) Check(r sallyport.FileRules) error {
 
 // Event is an event about the command as a whole.
 func (c Command) Event(outcome, reason string) sallyport.FileEvent {
-	e := sallyport.FileEvent{Op: sallyport.OpUpload, Outcome: outcome, Reason: strings.TrimPrefix(reason, prefix), Detail: c.name}
+	e := sallyport.FileEvent{Op: sallyport.OpUpload, Outcome: outcome, Reason: strings.TrimPrefix(reason, stream.Prefix), Detail: c.name}
 	if c.Direction == sallyport.FilesDownload {
 		e.Op = sallyport.OpDownload
 	}
 	if len(c.Paths) > 0 {
-		setPath(&e, c.Paths[0])
+		stream.SetPath(&e, c.Paths[0])
 	}
 	if len(c.Paths) > 1 {
-		more, _ := text(strings.Join(c.Paths[1:], " "))
+		more, _ := stream.Text(strings.Join(c.Paths[1:], " "))
 		e.Detail += ", and " + more
 	}
 	return e
@@ -205,7 +210,7 @@ func (c Command) Stream(cfg Config) Stream {
 	case KindSFTP:
 		return NewSFTP(cfg)
 	case KindSCP:
-		return NewSCP(cfg, c)
+		return scp.New(cfg, scp.Command{Upload: c.Direction == sallyport.FilesUpload, Paths: c.Paths, Exact: c.Exact, IntoDir: c.intoDir})
 	}
 	return newCounter(cfg, c)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sallyport"
+	"sallyport/transfer/stream"
 )
 
 func TestRecognise(t *testing.T) {
@@ -71,6 +72,7 @@ func TestCheck(t *testing.T) {
 		"rsync --server --sender . a":                            {true, false},
 		"rsync --server --sender -s":                             {true, false},
 		"rsync --server --sender --remove-source-files . /srv/a": {false, true},
+		"rsync --server --sender . /srv/*/x":                     {true, false},
 		"git-upload-pack /srv/r.git":                             {true, true},
 		"git-receive-pack /srv/r.git":                            {false, true},
 		"sftp-server":                                            {true, true},
@@ -82,7 +84,7 @@ func TestCheck(t *testing.T) {
 		for i, rules := range []sallyport.FileRules{down, srv} {
 			if err := c.Check(rules); (err == nil) != want[i] {
 				t.Errorf("%q: %v", line, err)
-			} else if err != nil && strings.HasPrefix(err.Error(), prefix) {
+			} else if err != nil && strings.HasPrefix(err.Error(), stream.Prefix) {
 				t.Errorf("%q: %v", line, err)
 			}
 		}

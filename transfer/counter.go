@@ -19,7 +19,7 @@ type counter struct {
 }
 
 func newCounter(cfg Config, c Command) *counter {
-	return &counter{cfg: cfg, cmd: c, began: cfg.now()}
+	return &counter{cfg: cfg, cmd: c, began: cfg.Clock()}
 }
 
 func (c *counter) FromClient(p []byte) error {
@@ -43,7 +43,7 @@ func (c *counter) Close() {
 			return
 		}
 		e := c.cmd.Event(sallyport.FileBroken, "the channel ended before the command did")
-		e.Time, e.EndedAt = c.began, c.cfg.now()
+		e.Time, e.EndedAt = c.began, c.cfg.Clock()
 		if c.cfg.Exited != nil {
 			switch code, ok := c.cfg.Exited(); {
 			case ok && code == 0:

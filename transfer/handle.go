@@ -8,6 +8,7 @@ import (
 	"sallyport"
 	"sallyport/internal/wire"
 	"sallyport/transfer/content"
+	"sallyport/transfer/stream"
 )
 
 // op is what a file was opened for.
@@ -19,8 +20,8 @@ func (f *handle) op() sallyport.FileOp {
 }
 
 func (s *SFTP) eventOf(f *handle, op sallyport.FileOp) sallyport.FileEvent {
-	e := sallyport.FileEvent{Time: f.at, EndedAt: s.cfg.now(), Op: op}
-	setPath(&e, f.path)
+	e := sallyport.FileEvent{Time: f.at, EndedAt: s.cfg.Clock(), Op: op}
+	stream.SetPath(&e, f.path)
 	return e
 }
 
@@ -35,7 +36,7 @@ func (s *SFTP) finish(f *handle, outcome, reason string) []sallyport.FileEvent {
 		if r := was.up.Finish(); was.write || was.wrote > 0 {
 			e := s.eventOf(&was, sallyport.OpUpload)
 			was.fill(&e, r, outcome, reason)
-			e.Detail = sentence(was.remainder(r), r.Unkept)
+			e.Detail = stream.Sentence(was.remainder(r), r.Unkept)
 			events = append(events, e)
 		}
 	}
@@ -58,14 +59,10 @@ func (f *handle) fill(e *sallyport.FileEvent, r content.Result, outcome, reason 
 	e.Outcome, e.Reason = outcome, reason
 	switch {
 	case f.refused != "":
-		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(f.refused, prefix)
+		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(f.refused, stream.Prefix)
 	case outcome == sallyport.FileComplete && f.failed != "":
 		e.Outcome, e.Reason = sallyport.FileFailed, f.failed
 	}
-}
-
-func sentence(parts ...string) string {
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")
 }
 
 // remainder says what the file at the target may have behind the last byte that

@@ -8,6 +8,7 @@ import (
 	"sallyport"
 	"sallyport/internal/wire"
 	"sallyport/transfer/content"
+	"sallyport/transfer/stream"
 )
 
 // replies are what a request may be answered with, besides a status
@@ -40,13 +41,13 @@ func (s *SFTP) request(head []byte, _ int) (decision, error) {
 	}
 	if q.Type == wire.SFTPInit {
 		if s.begun {
-			return decision{}, confusion("the client begins twice")
+			return decision{}, stream.Confusion("the client begins twice")
 		}
 		s.begun = true
 		return decision{}, nil
 	}
 	if !s.begun {
-		return decision{}, confusion("the client does not begin with its version")
+		return decision{}, stream.Confusion("the client does not begin with its version")
 	}
 	if s.waiting >= maxPending {
 		if err := s.wait(func() bool { return s.waiting < maxPending }); err != nil {
@@ -58,7 +59,7 @@ func (s *SFTP) request(head []byte, _ int) (decision, error) {
 		p.reply = extended[q.Extension]
 	}
 	tee, err := s.admit(q, p)
-	if no, ok := err.(*refusal); ok { // it is never wrapped
+	if no, ok := err.(*stream.Refusal); ok { // it is never wrapped
 		return decision{drop: true}, s.refuse(q, p, no)
 	}
 	if err != nil {
@@ -104,31 +105,31 @@ func (s *SFTP) push(id uint32, p *pending) {
 }
 
 // refuse answers a request. It is called with mu held.
-func (s *SFTP) refuse(q wire.SFTPRequest, p *pending, no *refusal) error {
+func (s *SFTP) refuse(q wire.SFTPRequest, p *pending, no *stream.Refusal) error {
 	e := p.event
 	switch {
 	case p.opened != nil:
 		e = &sallyport.FileEvent{Time: p.opened.at, Op: p.opened.op()}
-		setPath(e, p.opened.path)
+		stream.SetPath(e, p.opened.path)
 	case p.file != nil && e == nil && p.file.refused == "":
-		p.file.refused = no.text // it comes with the event of the file
+		p.file.refused = no.Text // it comes with the event of the file
 	}
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	if e != nil {
-		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(no.text, prefix)
-		s.events.report(*e)
+		e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(no.Text, stream.Prefix)
+		s.events.Report(*e)
 	}
-	return s.out.inject(wire.AppendSFTPStatus(nil, q.ID, no.code, no.text))
+	return s.out.inject(wire.AppendSFTPStatus(nil, q.ID, no.Code, no.Text))
 }
 
-// admit fills p in for a request that may pass. Its error is a *refusal, or ends
+// admit fills p in for a request that may pass. Its error is a *stream.Refusal, or ends
 // the channel.
 func (s *SFTP) admit(q wire.SFTPRequest, p *pending) (tee func([]byte), err error) {
 	if !q.Known {
 		p.reply = anyReply
-		if s.rules.restricts {
-			return nil, &refusal{wire.FxOpUnsupported, ours("your role allows no request that the gateway does not know")}
+		if s.rules.Restrict {
+			return nil, stream.Refuse(wire.FxOpUnsupported, "your role allows no request that the gateway does not know")
 		}
 		return nil, nil
 	}
@@ -136,7 +137,7 @@ func (s *SFTP) admit(q wire.SFTPRequest, p *pending) (tee func([]byte), err erro
 	case wire.SFTPOpen:
 		return nil, s.admitOpen(q, p)
 	case wire.SFTPOpendir:
-		p.opened = &handle{path: q.Path, dir: true, at: s.cfg.now()}
+		p.opened = &handle{path: q.Path, dir: true, at: s.cfg.Clock()}
 		return nil, s.roomForHandle()
 	case wire.SFTPClose:
 		f, err := s.lookup(q.Handle)
@@ -181,12 +182,12 @@ func (s *SFTP) admit(q wire.SFTPRequest, p *pending) (tee func([]byte), err erro
 // admitOpen follows flags_from_portable of sftp-server.c: without WRITE a file
 // is opened for reading, and even then O_TRUNC empties it.
 func (s *SFTP) admitOpen(q wire.SFTPRequest, p *pending) error {
-	f := &handle{path: q.Path, flags: q.Flags, at: s.cfg.now()}
+	f := &handle{path: q.Path, flags: q.Flags, at: s.cfg.Clock()}
 	f.read = q.Flags&wire.OpenRead != 0 || q.Flags&wire.OpenWrite == 0
 	f.write = q.Flags&^wire.OpenRead != 0
 	p.opened = f
 	if f.write {
-		if no := s.rules.direction(sallyport.FilesUpload); no != nil {
+		if no := s.rules.CheckDirection(sallyport.FilesUpload); no != nil {
 			return no
 		}
 		f.up = content.New(true, s.rules.Keep, &s.room)
@@ -195,7 +196,7 @@ func (s *SFTP) admitOpen(q wire.SFTPRequest, p *pending) error {
 		}
 	}
 	if f.read {
-		if no := s.rules.direction(sallyport.FilesDownload); no != nil {
+		if no := s.rules.CheckDirection(sallyport.FilesDownload); no != nil {
 			return no
 		}
 		if !f.write {
@@ -203,7 +204,7 @@ func (s *SFTP) admitOpen(q wire.SFTPRequest, p *pending) error {
 		}
 	}
 	if q.Attrs.Flags&wire.AttrSize != 0 { // sftp-server takes no notice; others may
-		if no := s.rules.size(q.Attrs.Size); no != nil {
+		if no := s.rules.CheckSize(q.Attrs.Size); no != nil {
 			return no
 		}
 	}
@@ -215,7 +216,7 @@ func (s *SFTP) admitOpen(q wire.SFTPRequest, p *pending) error {
 
 func (s *SFTP) roomForHandle() error {
 	if s.open >= maxHandles {
-		return &refusal{wire.FxFailure, ours("%d files are open, and more cannot be", maxHandles)}
+		return stream.Refuse(wire.FxFailure, "%d files are open, and more cannot be", maxHandles)
 	}
 	return nil
 }
@@ -233,8 +234,8 @@ func (s *SFTP) lookup(name string) (*handle, error) {
 		}
 	}
 	f := s.handles[name]
-	if f == nil && s.rules.restricts {
-		return nil, &refusal{wire.FxFailure, ours("there is no such handle")}
+	if f == nil && s.rules.Restrict {
+		return nil, stream.Refuse(wire.FxFailure, "there is no such handle")
 	}
 	return f, nil
 }
@@ -245,8 +246,8 @@ func (s *SFTP) admitRead(q wire.SFTPRequest, p *pending) error {
 		return err
 	}
 	p.file, p.offset, p.length = f, q.Offset, q.Length
-	if s.rules.restricts && !f.read {
-		return denied("the file is not open for reading")
+	if s.rules.Restrict && !f.read {
+		return stream.Denied("the file is not open for reading")
 	}
 	if f.down == nil {
 		f.down = content.New(false, s.rules.Keep, &s.room)
@@ -260,8 +261,8 @@ func (s *SFTP) admitWrite(q wire.SFTPRequest, p *pending) (func([]byte), error) 
 		return nil, err
 	}
 	p.file, p.length = f, q.Length
-	if s.rules.restricts && !f.write {
-		return nil, denied("the file is not open for writing")
+	if s.rules.Restrict && !f.write {
+		return nil, stream.Denied("the file is not open for writing")
 	}
 	offset := q.Offset
 	if f.flags&wire.OpenAppend != 0 { // the offset is ignored (process_write in sftp-server.c)
@@ -270,9 +271,9 @@ func (s *SFTP) admitWrite(q wire.SFTPRequest, p *pending) (func([]byte), error) 
 		}
 	}
 	if q.Length > math.MaxUint64-offset {
-		return nil, &refusal{wire.FxFailure, ours("the offset is beyond every file")}
+		return nil, stream.Refuse(wire.FxFailure, "the offset is beyond every file")
 	}
-	if no := s.rules.size(offset + q.Length); no != nil {
+	if no := s.rules.CheckSize(offset + q.Length); no != nil {
 		return nil, no
 	}
 	f.end = offset + q.Length
@@ -298,7 +299,7 @@ func (s *SFTP) appendAt(f *handle, name string) (uint64, error) {
 		return 0, err
 	}
 	if a.Type != wire.SFTPAttrs || a.Attrs.Flags&wire.AttrSize == 0 {
-		return 0, denied("the target does not tell how large the file is")
+		return 0, stream.Denied("the target does not tell how large the file is")
 	}
 	return a.Attrs.Size, nil
 }
@@ -311,10 +312,10 @@ func (s *SFTP) admitFsetstat(q wire.SFTPRequest, p *pending) error {
 	p.file = f
 	p.event = s.event(sallyport.OpChmod, f.path, "")
 	p.event.Detail = describe(q.Attrs)
-	if no := s.rules.direction(sallyport.FilesUpload); no != nil {
+	if no := s.rules.CheckDirection(sallyport.FilesUpload); no != nil {
 		return no
 	}
-	if s.rules.globs() && f.dir { // a directory may be listed wherever it is
+	if s.rules.Globs() && f.dir { // a directory may be listed wherever it is
 		if err := s.checkPath(f.path, follow); err != nil {
 			return err
 		}
@@ -322,7 +323,7 @@ func (s *SFTP) admitFsetstat(q wire.SFTPRequest, p *pending) error {
 	if q.Attrs.Flags&wire.AttrSize == 0 {
 		return nil
 	}
-	if no := s.rules.size(q.Attrs.Size); no != nil {
+	if no := s.rules.CheckSize(q.Attrs.Size); no != nil {
 		return no
 	}
 	if f.up != nil {
@@ -338,15 +339,15 @@ func (s *SFTP) admitOp(q wire.SFTPRequest, p *pending, op sallyport.FileOp) erro
 	if op == sallyport.OpChmod {
 		p.event.Detail = describe(q.Attrs)
 	}
-	if no := s.rules.direction(sallyport.FilesUpload); no != nil {
+	if no := s.rules.CheckDirection(sallyport.FilesUpload); no != nil {
 		return no
 	}
 	if op == sallyport.OpChmod && q.Attrs.Flags&wire.AttrSize != 0 {
-		if no := s.rules.size(q.Attrs.Size); no != nil {
+		if no := s.rules.CheckSize(q.Attrs.Size); no != nil {
 			return no
 		}
 	}
-	if !s.rules.globs() {
+	if !s.rules.Globs() {
 		return nil
 	}
 	switch {
@@ -383,15 +384,15 @@ func (s *SFTP) admitCopy(q wire.SFTPRequest, p *pending) error {
 	p.file = to
 	p.event = s.event(sallyport.OpCopy, from.path, to.path)
 	p.event.Bytes = int64(min(q.Length, math.MaxInt64))
-	if no := s.rules.direction(sallyport.FilesUpload); no != nil {
+	if no := s.rules.CheckDirection(sallyport.FilesUpload); no != nil {
 		return no
 	}
-	if s.rules.restricts && (!from.read || !to.write) {
-		return denied("the files are not open for that")
+	if s.rules.Restrict && (!from.read || !to.write) {
+		return stream.Denied("the files are not open for that")
 	}
 	if s.rules.MaxSize > 0 {
 		if to.flags&wire.OpenAppend != 0 {
-			return denied("your role limits the size of files: none can be copied to the end of another")
+			return stream.Denied("your role limits the size of files: none can be copied to the end of another")
 		}
 		length := q.Length
 		if length == 0 {
@@ -400,14 +401,14 @@ func (s *SFTP) admitCopy(q wire.SFTPRequest, p *pending) error {
 				return err
 			}
 			if a.Type != wire.SFTPAttrs || a.Attrs.Flags&wire.AttrSize == 0 {
-				return denied("the target does not tell how large the file is")
+				return stream.Denied("the target does not tell how large the file is")
 			}
 			length = a.Attrs.Size - min(a.Attrs.Size, q.Offset)
 		}
 		if length > math.MaxUint64-q.ToOffset {
-			return denied("the offset is beyond every file")
+			return stream.Denied("the offset is beyond every file")
 		}
-		if no := s.rules.size(q.ToOffset + length); no != nil {
+		if no := s.rules.CheckSize(q.ToOffset + length); no != nil {
 			return no
 		}
 	}
@@ -418,9 +419,9 @@ func (s *SFTP) admitCopy(q wire.SFTPRequest, p *pending) error {
 }
 
 func (s *SFTP) event(op sallyport.FileOp, path, to string) *sallyport.FileEvent {
-	e := &sallyport.FileEvent{Time: s.cfg.now(), Op: op}
-	setPath(e, path)
-	setTo(e, to)
+	e := &sallyport.FileEvent{Time: s.cfg.Clock(), Op: op}
+	stream.SetPath(e, path)
+	stream.SetTo(e, to)
 	return e
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sallyport/internal/wire"
+	"sallyport/transfer/stream"
 )
 
 // ask asks the target on the gateway's behalf and waits for the answer. It is
@@ -53,7 +54,7 @@ const (
 // checkPath refuses a path unless it is allowed both as it was asked and where it
 // leads to now. Somebody at the target may turn it elsewhere before it is used.
 func (s *SFTP) checkPath(asked string, how resolution) error {
-	if !s.rules.globs() {
+	if !s.rules.Globs() {
 		return nil
 	}
 	_, _, err := s.resolve(asked, how)
@@ -63,8 +64,8 @@ func (s *SFTP) checkPath(asked string, how resolution) error {
 // resolve checks a path, and returns it in its shortest form as it was asked and
 // as the target resolves it.
 func (s *SFTP) resolve(asked string, how resolution) (lexical, real string, err error) {
-	if len(asked) > maxPath {
-		return "", "", denied("the path is too long")
+	if len(asked) > stream.MaxPath {
+		return "", "", stream.Denied("the path is too long")
 	}
 	if s.home == "" {
 		a, err := s.ask(wire.SFTPRequest{Type: wire.SFTPRealpath, Path: "."})
@@ -72,12 +73,12 @@ func (s *SFTP) resolve(asked string, how resolution) (lexical, real string, err 
 			return "", "", err
 		}
 		if a.Type != wire.SFTPName || !path.IsAbs(a.Name) {
-			return "", "", denied("the target does not tell where its home is")
+			return "", "", stream.Denied("the target does not tell where its home is")
 		}
 		s.home = path.Clean(a.Name)
 	}
 	lexical = s.absolute(s.home, asked)
-	if no := s.rules.path(lexical); no != nil {
+	if no := s.rules.CheckPath(lexical); no != nil {
 		return "", "", no
 	}
 	if how == follow {
@@ -124,13 +125,13 @@ func (s *SFTP) realpath(p string, below ...string) (string, error) {
 		if a.Code == wire.FxNoSuchFile {
 			code = wire.FxNoSuchFile
 		}
-		return "", &refusal{code, ours("the target cannot resolve the path: %s", statusText(a))}
+		return "", stream.Refuse(code, "the target cannot resolve the path: %s", statusText(a))
 	}
 	if a.Type != wire.SFTPName || a.Names != 1 || !path.IsAbs(a.Name) {
-		return "", denied("the target does not resolve the path")
+		return "", stream.Denied("the target does not resolve the path")
 	}
 	real := path.Join(append([]string{path.Clean(a.Name)}, below...)...)
-	if no := s.rules.path(real); no != nil {
+	if no := s.rules.CheckPath(real); no != nil {
 		return "", no
 	}
 	return real, nil
@@ -147,10 +148,10 @@ func (s *SFTP) checkRename(from, to string) error {
 		}
 		all = append(all, lexical, real)
 	}
-	var no *refusal
+	var no *stream.Refusal
 	for _, p := range all {
 		if no == nil {
-			no = s.rules.tree(p)
+			no = s.rules.CheckTree(p)
 		}
 	}
 	if no == nil {
@@ -179,13 +180,13 @@ func (s *SFTP) checkSymlink(says, link string) error {
 		return err
 	}
 	for _, at := range []string{lexical, real} {
-		if no := s.rules.path(s.absolute(path.Dir(at), says)); no != nil {
+		if no := s.rules.CheckPath(s.absolute(path.Dir(at), says)); no != nil {
 			return no
 		}
 	}
 	if path.IsAbs(says) {
 		_, _, err = s.resolve(says, follow)
-		if no, ok := err.(*refusal); ok && no.code == wire.FxNoSuchFile {
+		if no, ok := err.(*stream.Refusal); ok && no.Code == wire.FxNoSuchFile {
 			return nil // a link may lead nowhere yet; its use is judged again
 		}
 		return err

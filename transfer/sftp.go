@@ -7,6 +7,7 @@ import (
 	"sallyport"
 	"sallyport/internal/wire"
 	"sallyport/transfer/content"
+	"sallyport/transfer/stream"
 )
 
 // Bounds of one channel.
@@ -24,9 +25,9 @@ const (
 // request of its own, so meanwhile nothing else is sent.
 type SFTP struct {
 	cfg    Config
-	rules  rules
+	rules  stream.Rules
 	room   content.Room
-	events reporter
+	events stream.Reporter
 
 	client side // used by FromClient
 	target side // used by FromTarget
@@ -85,7 +86,7 @@ type handle struct {
 // NewSFTP returns the parser of a channel that nothing was sent on yet.
 func NewSFTP(cfg Config) *SFTP {
 	s := &SFTP{
-		cfg: cfg, rules: newRules(cfg.Rules), events: reporter{to: cfg.Report}, stop: make(chan struct{}),
+		cfg: cfg, rules: stream.NewRules(cfg.Rules), events: stream.Reporter{To: cfg.Report}, stop: make(chan struct{}),
 		pending: map[uint32]*pending{}, handles: map[string]*handle{}, ownID: 0xffffffff,
 	}
 	s.cond.L = &s.mu
@@ -101,7 +102,7 @@ func NewSFTP(cfg Config) *SFTP {
 func (s *SFTP) toTarget(p []byte) error {
 	select {
 	case <-s.stop:
-		return errClosed
+		return stream.ErrClosed
 	default:
 	}
 	_, err := s.cfg.Target.Write(p)
@@ -148,17 +149,12 @@ func (s *SFTP) from(d *side, p []byte) error {
 	return d.write(p, len(p))
 }
 
-// confusion is why something was not understood.
-type confusion string
-
-func (c confusion) Error() string { return string(c) }
-
 // confused takes an error of a side: it ends the channel, or, where that was
 // only not understood and may be, makes the rest pass unread.
 func (s *SFTP) confused(err error) error {
-	reason, ok := err.(confusion)
+	reason, ok := err.(stream.Confusion)
 	if err == wire.ErrSFTP {
-		reason, ok = confusion("a packet is malformed"), true
+		reason, ok = stream.Confusion("a packet is malformed"), true
 	}
 	if !ok {
 		return err
@@ -168,8 +164,8 @@ func (s *SFTP) confused(err error) error {
 		defer s.mu.Unlock()
 		return s.err
 	}
-	if s.cfg.endsOnConfusion() {
-		s.err = &ConfusedError{string(reason)}
+	if s.cfg.EndsOnConfusion() {
+		s.err = &stream.ConfusedError{Reason: string(reason)}
 	} else {
 		s.raw = true
 	}
@@ -192,7 +188,7 @@ func (s *SFTP) TargetDone() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		s.err = errClosed
+		s.err = stream.ErrClosed
 	}
 	s.cond.Broadcast()
 	return err
@@ -204,7 +200,7 @@ func (s *SFTP) done(d *side) error {
 	s.mu.Lock()
 	err := s.err
 	s.mu.Unlock()
-	if err != nil || len(d.held) == 0 || s.cfg.endsOnConfusion() {
+	if err != nil || len(d.held) == 0 || s.cfg.EndsOnConfusion() {
 		return err
 	}
 	held := d.taken()
@@ -220,7 +216,7 @@ func (s *SFTP) Close() {
 	}
 	s.closed = true
 	if s.err == nil {
-		s.err = errClosed
+		s.err = stream.ErrClosed
 	}
 	close(s.stop)
 	files, ops := s.abandon()
@@ -261,5 +257,5 @@ func (s *SFTP) broken(files []*handle, ops []sallyport.FileEvent, reason string)
 		ops = append(ops, s.finish(f, sallyport.FileBroken, reason)...)
 	}
 	sortEvents(ops)
-	s.events.report(ops...)
+	s.events.Report(ops...)
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"sallyport/internal/wire"
+	"sallyport/transfer/stream"
 )
 
 // side cuts one direction of a channel into SFTP packets.
@@ -207,7 +208,7 @@ func (w *injector) put(p []byte) error {
 	}
 	select {
 	case <-w.stop:
-		return errClosed
+		return stream.ErrClosed
 	default:
 	}
 	_, err := w.to.Write(p)
@@ -244,7 +245,7 @@ func (w *injector) inject(p []byte) error {
 		select {
 		case <-w.space:
 		case <-w.stop:
-			return errClosed
+			return stream.ErrClosed
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package transfer
+package scp
 
 import (
 	"path"
@@ -8,7 +8,7 @@ import (
 // argument is where a file lies that scp -f sends, by the name that it is sent
 // under: which of the arguments it belongs to. An argument may be a pattern that
 // the shell at the target has expanded.
-func (s *SCP) argument(name string) []string {
+func (s *Stream) argument(name string) []string {
 	var all []string
 	for _, arg := range s.cmd.Paths {
 		if arg != "/" {

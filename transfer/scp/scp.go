@@ -1,17 +1,27 @@
-package transfer
+// Package scp follows the rcp protocol of scp -t and scp -f.
+package scp
 
 import (
 	"bytes"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
 
 	"sallyport"
 	"sallyport/transfer/content"
+	"sallyport/transfer/stream"
 )
 
-// SCP is a channel that runs scp -t or scp -f at the target: the rcp protocol. It
-// is a [Stream].
+// Command is what runs at the target.
+type Command struct {
+	Upload  bool // scp -t
+	Paths   []string
+	Exact   bool // the paths are what the program gets
+	IntoDir bool // -d: the path is a directory
+}
+
+// Stream is a channel that runs a Command.
 //
 // One end is the source, the other the sink. The source sends records, T, C, D
 // and E, and waits for a response to each; behind a C that was agreed to come
@@ -19,13 +29,12 @@ import (
 // The next byte of the source is looked at only when the response is there,
 // because only then it is known what it is; and a response passes only where
 // the source waits for one.
-type SCP struct {
-	cfg    Config
-	rules  rules
+type Stream struct {
+	cfg    stream.Config
+	rules  stream.Rules
 	cmd    Command
-	upload bool
 	room   content.Room
-	events reporter
+	events stream.Reporter
 	stop   chan struct{}
 
 	toSource sync.Mutex // held while something is written to the source
@@ -76,11 +85,11 @@ type scpFile struct {
 // one for another (buf in sink, rbuf in response).
 const maxLine = 2047
 
-// NewSCP returns the parser of a channel that runs c.
-func NewSCP(cfg Config, c Command) *SCP {
-	s := &SCP{
-		cfg: cfg, rules: newRules(cfg.Rules), cmd: c, upload: c.Direction == sallyport.FilesUpload,
-		events: reporter{to: cfg.Report}, stop: make(chan struct{}), asked: hello,
+// New returns the parser of a channel that runs c.
+func New(cfg stream.Config, c Command) *Stream {
+	s := &Stream{
+		cfg: cfg, rules: stream.NewRules(cfg.Rules), cmd: c,
+		events: stream.Reporter{To: cfg.Report}, stop: make(chan struct{}), asked: hello,
 	}
 	s.cond.L = &s.mu
 	s.room.Open = cfg.Copy
@@ -88,22 +97,22 @@ func NewSCP(cfg Config, c Command) *SCP {
 }
 
 // FromClient takes what the client has sent.
-func (s *SCP) FromClient(p []byte) error {
-	if s.upload {
+func (s *Stream) FromClient(p []byte) error {
+	if s.cmd.Upload {
 		return s.from(p, &s.line, s.source, s.writeSink)
 	}
 	return s.from(p, &s.reply, s.sink, s.writeSource)
 }
 
 // FromTarget takes what the target has sent.
-func (s *SCP) FromTarget(p []byte) error {
-	if s.upload {
+func (s *Stream) FromTarget(p []byte) error {
+	if s.cmd.Upload {
 		return s.from(p, &s.reply, s.sink, s.writeSource)
 	}
 	return s.from(p, &s.line, s.source, s.writeSink)
 }
 
-func (s *SCP) from(p []byte, held *[]byte, read func([]byte) (int, error), pass func([]byte) error) error {
+func (s *Stream) from(p []byte, held *[]byte, read func([]byte) (int, error), pass func([]byte) error) error {
 	for len(p) > 0 {
 		s.mu.Lock()
 		raw, err := s.raw, s.err
@@ -132,26 +141,26 @@ func (s *SCP) from(p []byte, held *[]byte, read func([]byte) (int, error), pass 
 	return nil
 }
 
-func (s *SCP) writeSink(p []byte) error {
-	if s.upload {
+func (s *Stream) writeSink(p []byte) error {
+	if s.cmd.Upload {
 		return s.put(s.cfg.Target.Write, p)
 	}
 	return s.put(s.cfg.Client.Write, p)
 }
 
-func (s *SCP) writeSource(p []byte) error {
+func (s *Stream) writeSource(p []byte) error {
 	s.toSource.Lock()
 	defer s.toSource.Unlock()
-	if s.upload {
+	if s.cmd.Upload {
 		return s.put(s.cfg.Client.Write, p)
 	}
 	return s.put(s.cfg.Target.Write, p)
 }
 
-func (s *SCP) put(write func([]byte) (int, error), p []byte) error {
+func (s *Stream) put(write func([]byte) (int, error), p []byte) error {
 	select {
 	case <-s.stop:
-		return errClosed
+		return stream.ErrClosed
 	default:
 	}
 	_, err := write(p)
@@ -159,20 +168,20 @@ func (s *SCP) put(write func([]byte) (int, error), p []byte) error {
 }
 
 // ready waits until the source's last record has its response.
-func (s *SCP) ready() error {
+func (s *Stream) ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.asked != nothing && s.err == nil && !s.raw {
 		s.cond.Wait()
 	}
 	if s.raw {
-		return confusion("")
+		return stream.Confusion("")
 	}
 	return s.err
 }
 
 // ask is told what the source waits for from now on.
-func (s *SCP) ask(r record) {
+func (s *Stream) ask(r record) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = r
@@ -180,7 +189,7 @@ func (s *SCP) ask(r record) {
 }
 
 // source takes bytes of the source's and returns how many it has dealt with.
-func (s *SCP) source(p []byte) (int, error) {
+func (s *Stream) source(p []byte) (int, error) {
 	if err := s.ready(); err != nil {
 		return 0, err
 	}
@@ -199,7 +208,7 @@ func (s *SCP) source(p []byte) (int, error) {
 		return 1, s.writeSink(p[:1])
 	}
 	if len(s.line) == 0 && p[0] == 0 {
-		return 0, confusion("a status comes where there is no file")
+		return 0, stream.Confusion("a status comes where there is no file")
 	}
 	i := bytes.IndexByte(p[:min(len(p), maxLine)], '\n')
 	n := i + 1
@@ -207,21 +216,21 @@ func (s *SCP) source(p []byte) (int, error) {
 		n = min(len(p), maxLine+1)
 	}
 	if len(s.line)+n > maxLine {
-		return 0, confusion("a line is too long")
+		return 0, stream.Confusion("a line is too long")
 	}
 	s.line = append(s.line, p[:n]...)
 	if i < 0 {
 		return n, nil
 	}
 	err := s.record(string(s.line))
-	if _, ok := err.(confusion); !ok {
+	if _, ok := err.(stream.Confusion); !ok {
 		s.line = s.line[:0]
 	}
 	return n, err
 }
 
 // settle takes the answer to the last record.
-func (s *SCP) settle() {
+func (s *Stream) settle() {
 	s.mu.Lock()
 	done, wanted := s.done, s.said == ""
 	s.done = nothing
@@ -237,10 +246,10 @@ func (s *SCP) settle() {
 }
 
 // record takes a whole line.
-func (s *SCP) record(line string) error {
+func (s *Stream) record(line string) error {
 	text := strings.TrimSuffix(line, "\n")
 	if strings.IndexByte(text, 0) >= 0 {
-		return confusion("a line holds a NUL")
+		return stream.Confusion("a line holds a NUL")
 	}
 	if s.tail { // an error in place of the status
 		s.tail = false
@@ -252,7 +261,7 @@ func (s *SCP) record(line string) error {
 	}
 	switch {
 	case text == "":
-		return confusion("a line is empty")
+		return stream.Confusion("a line is empty")
 	case text[0] == 1 || text[0] == 2: // nobody answers it
 		return s.writeSink([]byte(line))
 	case text[0] == 'T':
@@ -267,7 +276,7 @@ func (s *SCP) record(line string) error {
 		}
 		return s.entry(record(text[0]), line, size, name)
 	}
-	return confusion("a line is none of scp's")
+	return stream.Confusion("a line is none of scp's")
 }
 
 // parseRecord reads "C0644 12 name" as strictly as sink does.
@@ -287,37 +296,37 @@ func parseRecord(text string) (size int64, name string, ok bool) {
 	return size, name, true
 }
 
-func (s *SCP) pass(r record, line string) error {
+func (s *Stream) pass(r record, line string) error {
 	s.ask(r)
 	return s.writeSink([]byte(line))
 }
 
 // entry judges a file or a directory.
-func (s *SCP) entry(r record, line string, size int64, name string) error {
+func (s *Stream) entry(r record, line string, size int64, name string) error {
 	paths := s.paths(name)
-	e := sallyport.FileEvent{Time: s.cfg.now(), Op: sallyport.OpDownload}
-	if s.upload {
+	e := sallyport.FileEvent{Time: s.cfg.Clock(), Op: sallyport.OpDownload}
+	if s.cmd.Upload {
 		e.Op = sallyport.OpUpload
 		if r == dir {
 			e.Op, e.Detail = sallyport.OpMkdir, "unless it was there"
 		}
 	}
-	setPath(&e, paths[0])
+	stream.SetPath(&e, paths[0])
 	if len(paths) > 1 {
-		other, _ := text(paths[1])
-		e.Detail = sentence(e.Detail, "or "+other+", where that is a directory")
+		other, _ := stream.Text(paths[1])
+		e.Detail = stream.Sentence(e.Detail, "or "+other+", where that is a directory")
 	}
 	if no := s.judge(r, paths, size); no != nil {
 		return s.refuse(e, no)
 	}
 	f := &scpFile{event: e, size: size}
 	if r == file {
-		f.c = content.New(s.upload, s.rules.Keep, &s.room)
+		f.c = content.New(s.cmd.Upload, s.rules.Keep, &s.room)
 		s.now, s.left = f, size
 	} else {
 		s.dirs = append(s.dirs, paths)
 	}
-	if r == file || s.upload {
+	if r == file || s.cmd.Upload {
 		s.mu.Lock()
 		s.file = f
 		s.mu.Unlock()
@@ -325,24 +334,32 @@ func (s *SCP) entry(r record, line string, size int64, name string) error {
 	return s.pass(r, line)
 }
 
-func (s *SCP) judge(r record, paths []string, size int64) *refusal {
+func (s *Stream) judge(r record, paths []string, size int64) *stream.Refusal {
 	d := sallyport.FilesDownload
-	if s.upload {
+	if s.cmd.Upload {
 		d = sallyport.FilesUpload
 	}
-	if no := s.rules.direction(d); no != nil {
+	if no := s.rules.CheckDirection(d); no != nil {
 		return no
 	}
 	if r == file {
-		if no := s.rules.size(uint64(size)); no != nil {
+		if no := s.rules.CheckSize(uint64(size)); no != nil {
 			return no
 		}
 	}
-	if s.rules.globs() && !s.cmd.Exact {
-		return denied("your role limits paths, and the command does not tell them")
+	if s.rules.Globs() && !s.cmd.Exact {
+		return stream.Denied("your role limits paths, and the command does not tell them")
 	}
 	for _, p := range paths {
-		if no := s.rules.written(p); no != nil {
+		if no := s.rules.CheckWritten(p); no != nil {
+			return no
+		}
+	}
+	for _, p := range s.cmd.Paths {
+		if !s.cmd.Upload { // the names come one by one
+			p, _ = path.Split(strings.TrimRight(p, "/"))
+		}
+		if no := s.rules.CheckPattern(p); no != nil {
 			return no
 		}
 	}
@@ -351,11 +368,11 @@ func (s *SCP) judge(r record, paths []string, size int64) *refusal {
 
 // refuse answers the source as the sink would, and goes on with its next record.
 // A client that is the sink is told as a source would tell it.
-func (s *SCP) refuse(e sallyport.FileEvent, no *refusal) error {
-	e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(no.text, prefix)
-	s.events.report(e)
-	line := []byte("\x01" + no.text + "\n")
-	if err := s.writeSource(line); err != nil || s.upload {
+func (s *Stream) refuse(e sallyport.FileEvent, no *stream.Refusal) error {
+	e.Outcome, e.Reason = sallyport.FileRefused, strings.TrimPrefix(no.Text, stream.Prefix)
+	s.events.Report(e)
+	line := []byte("\x01" + no.Text + "\n")
+	if err := s.writeSource(line); err != nil || s.cmd.Upload {
 		return err
 	}
 	return s.writeSink(line)
@@ -363,7 +380,7 @@ func (s *SCP) refuse(e sallyport.FileEvent, no *refusal) error {
 
 // paths are the places at the target where an entry of that name may be or go:
 // one, or two where only the target knows whether a path is a directory.
-func (s *SCP) paths(name string) []string {
+func (s *Stream) paths(name string) []string {
 	if n := len(s.dirs); n > 0 {
 		var all []string
 		for _, d := range s.dirs[n-1] {
@@ -371,12 +388,12 @@ func (s *SCP) paths(name string) []string {
 		}
 		return all
 	}
-	if !s.upload {
+	if !s.cmd.Upload {
 		return s.argument(name)
 	}
 	to := s.cmd.Paths[0]
 	inside := join(to, name)
-	if s.cmd.intoDir || strings.HasSuffix(to, "/") || to == "." || to == ".." || to == "~" {
+	if s.cmd.IntoDir || strings.HasSuffix(to, "/") || to == "." || to == ".." || to == "~" {
 		return []string{inside}
 	}
 	return []string{to, inside}
@@ -390,7 +407,7 @@ func join(dir, name string) string {
 }
 
 // sink takes bytes of the sink's: responses.
-func (s *SCP) sink(p []byte) (int, error) {
+func (s *Stream) sink(p []byte) (int, error) {
 	if len(s.reply) == 0 {
 		if err := s.expected(); err != nil {
 			return 0, err
@@ -409,7 +426,7 @@ func (s *SCP) sink(p []byte) (int, error) {
 		n = min(len(p), maxLine+1)
 	}
 	if len(s.reply)+n > maxLine-1 {
-		return 0, confusion("a response is too long")
+		return 0, stream.Confusion("a response is too long")
 	}
 	s.reply = append(s.reply, p[:n]...)
 	if i < 0 {
@@ -427,17 +444,17 @@ func (s *SCP) sink(p []byte) (int, error) {
 // expected waits until the source wants a response: a client that answers ahead
 // would agree to what it has not seen. A target that says something unasked is
 // not understood: its next responses would be taken for others.
-func (s *SCP) expected() error {
+func (s *Stream) expected() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.asked == nothing && s.upload && s.err == nil {
-		return confusion("the target answers what was not asked")
+	if s.asked == nothing && s.cmd.Upload && s.err == nil {
+		return stream.Confusion("the target answers what was not asked")
 	}
 	for s.asked == nothing && s.err == nil && !s.raw {
 		s.cond.Wait()
 	}
 	if s.raw {
-		return confusion("")
+		return stream.Confusion("")
 	}
 	return s.err
 }
@@ -452,7 +469,7 @@ func message(text string) string {
 }
 
 // answered is told of a response; said is empty where it is no error.
-func (s *SCP) answered(said string) {
+func (s *Stream) answered(said string) {
 	s.mu.Lock()
 	f := s.file
 	s.done, s.said, s.asked = s.asked, said, nothing
@@ -470,13 +487,13 @@ func (s *SCP) answered(said string) {
 }
 
 // report tells of a file or a directory that is over.
-func (s *SCP) report(f *scpFile, outcome, reason string) {
+func (s *Stream) report(f *scpFile, outcome, reason string) {
 	e := f.event
 	if f.c != nil {
 		r := f.c.Finish()
 		e.Bytes, e.Size, e.SHA256, e.NoSum, e.Kept = r.Moved, r.Size, r.Sum, r.NoSum, r.Kept
-		e.Detail = sentence(e.Detail, r.Unkept)
-		e.EndedAt = s.cfg.now()
+		e.Detail = stream.Sentence(e.Detail, r.Unkept)
+		e.EndedAt = s.cfg.Clock()
 	}
 	e.Outcome, e.Reason = outcome, reason
 	if f.fault != "" {
@@ -485,12 +502,13 @@ func (s *SCP) report(f *scpFile, outcome, reason string) {
 	if outcome == sallyport.FileComplete && reason != "" {
 		e.Outcome, e.Reason = sallyport.FileFailed, reason
 	}
-	s.events.report(e)
+	s.events.Report(e)
 }
 
-// confused is [SFTP]'s.
-func (s *SCP) confused(err error) error {
-	reason, ok := err.(confusion)
+// confused takes an error of a side: it ends the channel, or, where that was only
+// not understood and may be, makes the rest pass unread.
+func (s *Stream) confused(err error) error {
+	reason, ok := err.(stream.Confusion)
 	if !ok {
 		return err
 	}
@@ -499,8 +517,8 @@ func (s *SCP) confused(err error) error {
 		defer s.mu.Unlock()
 		return s.err
 	}
-	if s.cfg.endsOnConfusion() {
-		s.err = &ConfusedError{string(reason)}
+	if s.cfg.EndsOnConfusion() {
+		s.err = &stream.ConfusedError{Reason: string(reason)}
 	} else {
 		s.raw = true
 	}
@@ -518,16 +536,16 @@ func (s *SCP) confused(err error) error {
 }
 
 // ClientDone is told that the client sends nothing more.
-func (s *SCP) ClientDone() error { return s.over(s.upload) }
+func (s *Stream) ClientDone() error { return s.over(s.cmd.Upload) }
 
 // TargetDone is told that the target sends nothing more.
-func (s *SCP) TargetDone() error { return s.over(!s.upload) }
+func (s *Stream) TargetDone() error { return s.over(!s.cmd.Upload) }
 
 // over is told that the source, or the sink, sends nothing more. What was held
 // back of a line will never be one.
-func (s *SCP) over(source bool) error {
+func (s *Stream) over(source bool) error {
 	s.mu.Lock()
-	pass := s.err == nil && !s.cfg.endsOnConfusion()
+	pass := s.err == nil && !s.cfg.EndsOnConfusion()
 	err := s.err
 	s.mu.Unlock()
 	switch {
@@ -545,15 +563,15 @@ func (s *SCP) over(source bool) error {
 }
 
 // close ends every wait. It is called with mu held.
-func (s *SCP) close() {
+func (s *Stream) close() {
 	if s.err == nil {
-		s.err = errClosed
+		s.err = stream.ErrClosed
 	}
 	s.cond.Broadcast()
 }
 
 // Close ends the channel. What is open is broken.
-func (s *SCP) Close() {
+func (s *Stream) Close() {
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
