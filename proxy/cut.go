@@ -41,8 +41,8 @@ func (b *bridge) say(text string) {
 // what runs without a terminal at the target is told to stop, because closing
 // its channel would not (sshd ends only what has lost its terminal).
 func (b *bridge) cut(ending *sallyport.Ending) {
-	var both sync.WaitGroup
-	both.Go(func() {
+	var all sync.WaitGroup
+	all.Go(func() {
 		b.x.guarded(func() {
 			switch ending.Cause {
 			case sallyport.CauseClosed, sallyport.CauseClientLost:
@@ -51,8 +51,15 @@ func (b *bridge) cut(ending *sallyport.Ending) {
 			b.goodbye(ending.Error(), exitStatus(ending))
 		})
 	})
-	both.Go(b.stop)
-	both.Wait()
+	all.Go(b.stop)
+	all.Go(func() {
+		b.x.guarded(func() {
+			if b.settledStart() && b.files != nil {
+				b.files.Close() // before the seal: what is under way is broken
+			}
+		})
+	})
+	all.Wait()
 }
 
 // goodbye tells the user why the channel ends, and ends it. It may block as long
