@@ -41,8 +41,9 @@ func config() ssh.Config {
 			ssh.KeyExchangeMLKEM768X25519, ssh.KeyExchangeCurve25519,
 			ssh.KeyExchangeECDHP256, ssh.KeyExchangeECDHP384,
 		},
-		// PuTTY before 0.81 has no GCM.
+		// PuTTY before 0.81, Dropbear and libssh2 before 1.11 have no GCM; the last
+		// two no MAC of the ciphertext either.
 		Ciphers: append(GCM(), ssh.CipherAES128CTR, ssh.CipherAES256CTR),
-		MACs:    []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM},
+		MACs:    []string{ssh.HMACSHA256ETM, ssh.HMACSHA512ETM, ssh.HMACSHA256, ssh.HMACSHA512},
 	}
 }

@@ -306,6 +306,21 @@ func TestTries(t *testing.T) {
 	}
 }
 
+// All that Dropbear 2022.83 and libssh2 1.10 have in common with the gateway.
+func TestSmallClientsGetIn(t *testing.T) {
+	alice := newSigner(t)
+	k := mustKeys(t, map[string]ssh.Signer{"alice": alice})
+	for _, mac := range []string{ssh.HMACSHA256, ssh.HMACSHA512} {
+		c := ssh.Config{
+			KeyExchanges: []string{ssh.KeyExchangeCurve25519, ssh.KeyExchangeECDHP256},
+			Ciphers:      []string{ssh.CipherChaCha20Poly1305, ssh.CipherAES128CTR}, MACs: []string{mac, ssh.HMACSHA1},
+		}
+		if o, err := login(t, k.ServerConfig(), &ssh.ClientConfig{Config: c, User: "alice", Auth: []ssh.AuthMethod{ssh.PublicKeys(alice)}}); err != nil || o.err != nil {
+			t.Errorf("%s: %v, %v", mac, err, o.err)
+		}
+	}
+}
+
 func TestOldAlgorithmsAreRefused(t *testing.T) {
 	// Threat A12: a client, or somebody between, that only speaks what is broken.
 	alice := newSigner(t)
