@@ -28,6 +28,16 @@ var clients = []client{
 	{name: "scp", run: scpNew},
 	{name: "scp -O", run: scpOld},
 	{name: "sftp", run: sftp},
+	{name: "rsync", run: rsync},
+	{name: "git", run: git},
+	{name: "ansible", run: ansible},
+	{name: "paramiko", run: paramiko},
+	{name: "asyncssh", run: asyncssh},
+	{name: "putty", run: putty},
+	{name: "dropbear", run: dropbear},
+	{name: "lftp", run: lftp},
+	{name: "sshfs", run: sshfs},
+	{name: "curl", run: curl},
 }
 
 // Each client on each way, with the same outcome.

@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,12 +22,20 @@ func (s *seat) forest() string {
 	s.write(filepath.Join(dir, "deep", "deeper", "text"), strings.Repeat("deep\n", 10000))
 	run := s.write(filepath.Join(dir, "run"), "#!/bin/sh\n")
 	s.must(os.Chmod(run, 0o750))
-	for i := range 100 {
+	for i := range 25 {
 		s.write(filepath.Join(dir, "deep", fmt.Sprintf("small%03d", i)), strings.Repeat("x", i))
 	}
-	then := time.Unix(1700000000, 0)
-	s.must(os.Chtimes(run, then, then))
+	s.age(dir, 1700000000)
 	return dir
+}
+
+// age sets the times of what is in a directory.
+func (s *seat) age(dir string, seconds int64) {
+	s.Helper()
+	then := time.Unix(seconds, 0)
+	s.must(filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chtimes(path, then, then))
+	}))
 }
 
 func scpNew(s *seat) { scp(s) }

@@ -42,7 +42,7 @@ func sit(t *testing.T, w *way) *seat {
 	s.must(os.Chown(s.there, here.uid, here.gid))
 	t.Cleanup(func() { os.RemoveAll(base) }) // not left for the end: they are large
 	s.env = []string{
-		"HOME=" + s.here, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "TERM=xterm", "USER=root", "LOGNAME=root",
+		"HOME=" + s.here, "PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LANG=C.UTF-8", "TERM=xterm", "USER=root", "LOGNAME=root",
 		"SSH_CONFIG=" + w.config, "DEST=" + w.dest, "THERE=" + s.there, "BIG=" + here.big,
 	}
 	return s
@@ -63,6 +63,10 @@ type seen struct {
 
 // command prepares a command of the client's.
 func (s *seat) command(argv ...string) (*exec.Cmd, context.CancelFunc) {
+	return s.slow(patience, argv...)
+}
+
+func (s *seat) slow(patience time.Duration, argv ...string) (*exec.Cmd, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = s.here, s.env
@@ -167,12 +171,13 @@ var closing = regexp.MustCompile(`(?i)connection to \S+ closed`)
 // scrub takes out what may differ: the names of directories and of the way.
 func (s *seat) scrub(text string) string {
 	text = closing.ReplaceAllString(text, "connection to HOST closed")
-	return strings.NewReplacer(s.here, "HERE", s.there, "THERE", s.dest, "DEST", s.user+"@"+s.host, "DEST", here.big, "FILE", here.mid, "FILE").Replace(text)
+	host := s.dest[strings.LastIndex(s.dest, "@")+1:]
+	return strings.NewReplacer(s.here, "HERE", s.there, "THERE", s.dest, "DEST", s.user+"@"+s.host, "DEST", `\"`+s.user+`\"`, "USER", here.big, "FILE", here.mid, "FILE", here.low, "FILE", host+":", "HOST:").Replace(text)
 }
 
 // digest shows bytes, long ones by length and hash.
 func (s *seat) digest(b []byte) string {
-	if len(b) > 2000 && len(b) < 4<<20 {
+	if len(b) > 2000 && len(b) < 100_000 {
 		b = []byte(s.scrub(string(b)))
 	}
 	if len(b) > 2000 {
@@ -245,6 +250,7 @@ func (s *seat) big() string {
 // isBig checks that a file is the big one.
 func (s *seat) isBig(path string) { s.Helper(); s.is(path, s.bigSum()) }
 func (s *seat) isMid(path string) { s.Helper(); s.is(path, here.midSum) }
+func (s *seat) isLow(path string) { s.Helper(); s.is(path, here.lowSum) }
 
 func (s *seat) bigSum() string {
 	if s.way == here.ways[0] {

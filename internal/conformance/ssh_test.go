@@ -91,7 +91,8 @@ func sshWords(s *seat) {
 	s.sees("control bytes", s.ssh(nil, mux, "printf '%s' '\x01\x1b[31m\x7f\t'"))
 	s.sees("long", s.ssh(nil, mux, "printf '%s' '"+strings.Repeat("x", 100000)+"' | wc -c"))
 	s.sees("who", s.ssh(nil, mux, "id -un; pwd; echo $0 $SHELL $USER $LOGNAME $PATH"))
-	s.sees("variables", s.ssh(nil, mux, "-oSetEnv=LC_ALL=C LC_FOO=\"a b\" LANG=de_DE", "env | grep -E '^(LC_|LANG)' | sort"))
+	s.wants("variables", s.ssh(nil, "-oSetEnv=LC_ALL=C LC_FOO=\"a b\" LANG=de_DE FOO=foo", "env | grep -E '^(LC_|LANG|FOO)' | sort"), 0,
+		"FOO=foo\nLANG=de_DE\nLC_ALL=C\nLC_FOO=a b\n")
 	s.sees("no variables", s.ssh(nil, mux, "env | grep -cE '^(LC_|TERM=)'"))
 }
 

@@ -152,7 +152,8 @@ func sshTerminal(s *seat) {
 
 	big := s.terminal(s.sshArgs("-t", "stty -opost; seq 200000")...)
 	<-big.over
-	s.note("much output: exit %d, %s", big.status, s.digest(big.all.Bytes()))
+	output, farewell, _ := bytes.Cut(big.all.Bytes(), []byte("Connection to"))
+	s.note("much output: exit %d, %s, then %d lines", big.status, s.digest(output), bytes.Count(farewell, []byte("\n")))
 }
 
 var prompt = regexp.MustCompile(`lab@[^:]*:`)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -25,16 +26,16 @@ import (
 
 // world is what all clients share: one sshd, one gateway before it, one person.
 type world struct {
-	root     string // short, as paths of control sockets are; everybody may pass through
-	gate     string // the gateway's binary
-	port     int    // of the gateway
-	key      string // alice's private key
-	uid, gid int    // of the account at the target
-	big, mid string // files of 64 and of 8 MiB of noise
-	bigSum   string
-	midSum   string
-	ways     []*way
-	shut     []func() // in the order of their making
+	root        string // short, as paths of control sockets are; everybody may pass through
+	gate        string // the gateway's binary
+	port        int    // of the gateway
+	key         string // alice's private key
+	uid, gid    int    // of the account at the target
+	big, bigSum string // a file of 64 MiB of noise, and its SHA-256
+	mid, midSum string // 8 MiB
+	low, lowSum string // 2 MiB, for clients that are slow
+	ways        []*way
+	shut        []func() // in the order of their making
 }
 
 // way is one way to the account lab of the target web1.
@@ -72,6 +73,7 @@ roles:
     justification: optional
     approval: auto
     channels: [shell, exec, sftp]
+    env: [FOO]
 limits: {sessions_per_user: 300, per_address: 300}
 `
 
@@ -87,6 +89,8 @@ func TestMain(m *testing.M) {
 		}()
 		w.begin()
 		here = w
+		flag.Parse()
+		w.check(flag.Set("test.parallel", "3")) // they wait for each other more than they compute
 		status = m.Run()
 	}()
 	os.Exit(status)
@@ -114,6 +118,10 @@ func (w *world) check(err error) {
 }
 
 func (w *world) end() {
+	var self, kids syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &self)
+	syscall.Getrusage(syscall.RUSAGE_CHILDREN, &kids)
+	fmt.Println("SELF", self.Utime.Sec, self.Stime.Sec, "KIDS", kids.Utime.Sec, kids.Stime.Sec)
 	for i := len(w.shut) - 1; i >= 0; i-- {
 		w.shut[i]()
 	}
@@ -172,7 +180,11 @@ func (w *world) serve(config string) {
 	cmd.Stdout, cmd.Stderr = &log, &log
 	w.check(cmd.Start())
 	gone := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(gone) }()
+	go func() {
+		_ = cmd.Wait()
+		fmt.Println("GATE", cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime())
+		close(gone)
+	}()
 	w.shut = append(w.shut, func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
@@ -229,7 +241,8 @@ func (w *world) lead(sshd *sshtest.SSHD, keys *ca.Keys) {
 
 	direct := &way{
 		name: "direct", dest: "lab@web1",
-		config: config("direct", fmt.Sprintf("Host web1\n  HostName 127.0.0.1\n  Port %d\n  HostKeyAlias web1\n  UserKnownHostsFile %s\n",
+		config: config("direct", fmt.Sprintf("Host web1\n  HostName 127.0.0.1\n  Port %d\n  HostKeyAlias web1\n  UserKnownHostsFile %s\n"+
+			"  Ciphers ^aes128-gcm@openssh.com\n", // cheaper than its first
 			sshdPort, known("direct", "web1 "+sshd.HostKey()))),
 		user: "lab", host: "127.0.0.1", port: sshdPort, hostKey: hostKey,
 	}
@@ -257,11 +270,14 @@ func (w *world) noise() {
 	block := make([]byte, 64<<20)
 	_, err := rand.Read(block)
 	w.check(err)
-	w.big, w.mid = filepath.Join(w.root, "big"), filepath.Join(w.root, "mid")
-	for path, b := range map[string][]byte{w.big: block, w.mid: block[:8<<20]} {
-		w.check(os.WriteFile(path, b, 0o644))
+	file := func(name string, size int) (path, sum string) {
+		path = filepath.Join(w.root, name)
+		w.check(os.WriteFile(path, block[:size], 0o644))
+		return path, fmt.Sprintf("%x", sha256.Sum256(block[:size]))
 	}
-	w.bigSum, w.midSum = fmt.Sprintf("%x", sha256.Sum256(block)), fmt.Sprintf("%x", sha256.Sum256(block[:8<<20]))
+	w.big, w.bigSum = file("big", len(block))
+	w.mid, w.midSum = file("mid", 8<<20)
+	w.low, w.lowSum = file("low", 2<<20)
 }
 
 // exitStatus is what a shell would have in $?.
