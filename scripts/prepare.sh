@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and Debian has: OpenSSH's server and clients, a
-# player for exported recordings, a C compiler for the race detector.
+# Installs what the tests need and Debian has: OpenSSH's server, its clients and
+# other people's, a player for exported recordings, a C compiler for the race
+# detector.
 set -euo pipefail
 
 packages=()
@@ -13,6 +14,18 @@ need /usr/bin/ssh openssh-client
 need /usr/bin/asciinema asciinema
 need /usr/sbin/useradd passwd
 need /usr/lib/python3/dist-packages/paramiko python3-paramiko
+# The clients of internal/conformance.
+need /usr/lib/python3/dist-packages/asyncssh python3-asyncssh
+need /usr/lib/openssh/regress/test-exec.sh openssh-tests
+need /usr/bin/rsync rsync
+need /usr/bin/git git
+need /usr/bin/ansible ansible-core
+need /usr/bin/plink putty-tools
+need /usr/bin/dbclient dropbear-bin
+need /usr/bin/lftp lftp
+need /usr/bin/sshfs sshfs
+need /usr/bin/curl curl
+need /usr/bin/mosh mosh
 command -v "${CC:-gcc}" >/dev/null || packages+=(gcc)
 need /usr/include/stdlib.h libc6-dev
 
