@@ -186,7 +186,9 @@ func start(config string, port int, hostKey ssh.Signer) (*SSHD, error) {
 	defer w.Close()
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s := &SSHD{addr: addr, hostKey: hostKey, exited: make(chan struct{}), silent: make(chan struct{}), more: make(chan struct{})}
-	s.cmd = exec.Command(sshdPath, "-D", "-e", "-f", config, "-o", "ListenAddress="+addr)
+	// -r: it does not execute itself anew for each connection, which costs as
+	// much as half a login.
+	s.cmd = exec.Command(sshdPath, "-D", "-e", "-r", "-f", config, "-o", "ListenAddress="+addr)
 	s.cmd.Stderr = w
 	if err := s.cmd.Start(); err != nil {
 		r.Close()
