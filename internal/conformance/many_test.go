@@ -56,10 +56,10 @@ func sshChannels(s *seat) {
 	s.sees("no more", s.ssh(nil, mux, "-Ostop"))
 }
 
-// Many short sessions, one after the other.
+// Many short sessions, one after the other. stress.txtar has more.
 func sshRapid(s *seat) {
 	wrong := 0
-	for i := range s.few(50) {
+	for i := range s.few(40) {
 		out, errs, want := fmt.Sprintf("out-%d\n", i), fmt.Sprintf("err-%d\n", i), i%200
 		got := s.ssh(nil, "-n", fmt.Sprintf("echo out-%d; echo err-%d >&2; exit %d", i, i, want))
 		if string(got.stdout) != out || string(got.stderr) != errs || got.status != want {

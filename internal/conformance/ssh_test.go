@@ -64,11 +64,11 @@ func lines(n int) string {
 // Output and error output are two streams.
 func sshStreams(s *seat) {
 	s.sees("apart", s.ssh(nil, "echo out; echo err >&2; exit 7"))
-	big := s.sees("both large, at once", s.ssh(nil, "seq 400000 & seq 500000 >&2; wait"))
-	if want := lines(500000); string(big.stderr) != want {
+	big := s.sees("both large, at once", s.ssh(nil, "seq 100000 & seq 150000 >&2; wait"))
+	if want := lines(150000); string(big.stderr) != want {
 		s.Errorf("stderr is %s", s.digest(big.stderr))
 	}
-	if want := lines(400000); string(big.stdout) != want {
+	if want := lines(100000); string(big.stdout) != want {
 		s.Errorf("stdout is %s", s.digest(big.stdout))
 	}
 	s.sees("error output after the end of output", s.ssh(nil, "exec >&-; sleep 0.3; seq 50000 >&2"))
@@ -98,9 +98,9 @@ func sshWords(s *seat) {
 
 // What the user may set about the connection.
 func sshOptions(s *seat) {
-	text := lines(200000)
+	text := lines(50000)
 	for _, o := range []string{
-		"-C", "-oRekeyLimit=256K", "-oCiphers=aes256-ctr", "-oCiphers=aes128-gcm@openssh.com", // no ChaCha20: docs/adr/0004
+		"-C", "-oRekeyLimit=64K", "-oCiphers=aes256-ctr", "-oCiphers=aes128-gcm@openssh.com", // no ChaCha20: docs/adr/0004
 		"-oMACs=hmac-sha2-256", "-oKexAlgorithms=ecdh-sha2-nistp256", "-oKexAlgorithms=^sntrup761x25519-sha512@openssh.com", "-4kaxq",
 	} {
 		s.wants(o, s.ssh(strings.NewReader(text), o, "cat; exit 3"), 3, text)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -145,7 +146,8 @@ func sshfs(s *seat) {
 	mnt := filepath.Join(s.here, "mnt")
 	s.must(os.Mkdir(mnt, 0o755))
 	got := s.run(nil, "sshfs", "-F", s.config, s.dest+":"+s.there, mnt)
-	if got.status != 0 && strings.Contains(string(got.stderr), "fusermount3: mount failed: Operation not permitted") {
+	refusals := regexp.MustCompile("fusermount3: mount failed: Operation not permitted|fuse: device not found")
+	if got.status != 0 && refusals.Match(got.stderr) {
 		s.Logf("the kernel mounts nothing here: %s", got.stderr)
 		return
 	}

@@ -118,10 +118,6 @@ func (w *world) check(err error) {
 }
 
 func (w *world) end() {
-	var self, kids syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &self)
-	syscall.Getrusage(syscall.RUSAGE_CHILDREN, &kids)
-	fmt.Println("SELF", self.Utime.Sec, self.Stime.Sec, "KIDS", kids.Utime.Sec, kids.Stime.Sec)
 	for i := len(w.shut) - 1; i >= 0; i-- {
 		w.shut[i]()
 	}
@@ -182,7 +178,6 @@ func (w *world) serve(config string) {
 	gone := make(chan struct{})
 	go func() {
 		_ = cmd.Wait()
-		fmt.Println("GATE", cmd.ProcessState.UserTime(), cmd.ProcessState.SystemTime())
 		close(gone)
 	}()
 	w.shut = append(w.shut, func() {

@@ -2,12 +2,15 @@
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import sys
 
 import asyncssh
 
 w = json.loads(sys.argv[1])
+# asyncio warns when asyncssh reaps the proxy command first.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 known = ([asyncssh.import_public_key(w["host_key"])], [], [])
 
 
