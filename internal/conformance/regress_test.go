@@ -105,7 +105,7 @@ sh -c 'trap "rm -f $1; kill \$s" TERM; sleep 1000 & s=$!; echo $$ >$1.new; mv $1
 	}
 	s.must(os.Symlink(regress+"netcat", filepath.Join(obj, "netcat")))
 
-	cmd, cancel := s.slow(3*patience, "sh", regress+"test-exec.sh", obj, regress+script+".sh")
+	cmd, cancel := s.slow(patience, "sh", regress+"test-exec.sh", obj, regress+script+".sh")
 	s.Cleanup(cancel)
 	cmd.Dir = obj
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(here.uid), Gid: uint32(here.gid)}

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long one command may take before it counts as hung.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // seat is one run of one client on one way. What it notes must be the same on
 // every way.
