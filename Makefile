@@ -14,7 +14,7 @@ build:
 # conformance suite keeps both cores busy by itself, so it comes last.
 test: prepare lint
 	$(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v '/conformance$$')
-	$(GO) test -race -timeout 9m ./internal/conformance
+	$(GO) test -race -timeout 20m ./internal/conformance
 
 prepare:
 	scripts/prepare.sh
