@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	gliderssh "github.com/gliderlabs/ssh"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/time/rate"
 
 	"sallyport"
 	"sallyport/auth"
@@ -41,8 +39,8 @@ type conn struct {
 	ciphers []string      // to offer
 	tries   atomic.Int32  // refused authentication attempts
 	proved  auth.Identity // set by admit, guarded by srv.mu
-	notes   *rate.Limiter // of what the client can make the audit log hold
-	files   notes         // the same for files that move
+	notes   *notes        // of what the client can make the audit log hold
+	files   *notes        // the same for files that move
 	pace    pace          // of what it can make the gateway do
 	opening atomic.Int32  // channels that are being answered, refused ones too
 
@@ -63,7 +61,6 @@ type conn struct {
 	noMore   bool // the client said no-more-sessions@openssh.com
 	session  *session
 	pulse    *front.Pulse // once it has authenticated
-	unlogged int          // refusals since the last one that was written
 }
 
 // accept is gliderlabs' ConnCallback.
@@ -73,7 +70,7 @@ func (s *Server) accept(ctx gliderssh.Context, nc net.Conn) net.Conn {
 		nc = b.Conn
 	}
 	c := &conn{Hello: front.NewHello(nc), srv: s, from: nc.RemoteAddr().String()}
-	c.notes, c.pace = rate.NewLimiter(5, 100), newPace(s.Limits)
+	c.notes, c.files, c.pace = newNotes(5, 100), newNotes(5, 100), newPace(s.Limits)
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -348,22 +345,9 @@ func (c *conn) refuse(e sallyport.Event) {
 // cannot fill the disk: past the limit its events are counted, and the count
 // goes into the next entry.
 func (c *conn) sparingly(e sallyport.Event) {
-	c.mu.Lock()
-	if !c.notes.Allow() {
-		c.unlogged++
-		c.mu.Unlock()
-		return
+	if c.notes.take(&e) {
+		c.note(e)
 	}
-	n := c.unlogged
-	c.unlogged = 0
-	c.mu.Unlock()
-	if n > 0 {
-		if e.Details == nil {
-			e.Details = map[string]string{}
-		}
-		e.Details["unlogged"] = strconv.Itoa(n)
-	}
-	c.note(e)
 }
 
 func (c *conn) openChannel(session bool) error {

@@ -4,9 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"sync"
-
-	"golang.org/x/time/rate"
 
 	"sallyport"
 	"sallyport/policy"
@@ -81,28 +78,6 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// notes bounds what files put into the audit log; files.jsonl has all of them. It
-// is not the bound of other events: many files must not hide an alert.
-type notes struct {
-	once     sync.Once
-	rate     *rate.Limiter
-	mu       sync.Mutex
-	unlogged int
-}
-
-// allow reports whether an entry may be written, and how many were not before it.
-func (n *notes) allow() (unlogged int, ok bool) {
-	n.once.Do(func() { n.rate = rate.NewLimiter(5, 100) })
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.rate.Allow() {
-		n.unlogged++
-		return 0, false
-	}
-	unlogged, n.unlogged = n.unlogged, 0
-	return unlogged, true
-}
-
 // maxRefusals is how many refusals of files one channel puts on the screen.
 const maxRefusals = 20
 
@@ -141,10 +116,7 @@ func (b *bridge) moved(f sallyport.FileEvent) {
 		}
 		return
 	}
-	if unlogged, ok := b.x.conn.files.allow(); ok {
-		if unlogged > 0 {
-			e.Details["unlogged"] = strconv.Itoa(unlogged)
-		}
+	if b.x.conn.files.take(&e) {
 		b.x.conn.note(e)
 	}
 }

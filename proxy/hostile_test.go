@@ -16,7 +16,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/time/rate"
 
 	"sallyport"
 	"sallyport/auth"
@@ -212,7 +211,7 @@ func testConn(t *testing.T) *conn {
 	t.Cleanup(func() { a.Close(); b.Close() })
 	s := &Server{Audit: &memory{}, Log: zerolog.Nop(), Limits: Limits{Channels: 5}}
 	s.init()
-	return &conn{Hello: front.NewHello(a), srv: s, from: "192.0.2.1:1", authed: true, notes: rate.NewLimiter(5, 100), pace: newPace(s.Limits)}
+	return &conn{Hello: front.NewHello(a), srv: s, from: "192.0.2.1:1", authed: true, notes: newNotes(5, 100), pace: newPace(s.Limits)}
 }
 
 // Attack (C9): open channels without end and never read the refusals, each of

@@ -22,7 +22,6 @@ import (
 	gliderssh "github.com/gliderlabs/ssh"
 	"github.com/rs/zerolog"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/time/rate"
 
 	"sallyport"
 	"sallyport/auth"
@@ -115,7 +114,7 @@ type Server struct {
 	lobby    *front.Lobby
 	heart    *front.Heart
 	channels tally
-	refusals *rate.Limiter // of audit entries that the unauthenticated can cause
+	refusals *notes // of audit entries that the unauthenticated can cause
 	front    *gliderssh.Server
 
 	mu         sync.Mutex
@@ -123,7 +122,6 @@ type Server struct {
 	conns      map[*conn]struct{}
 	live       map[string]*session
 	patrolling bool // patrol runs
-	unlogged   int  // refusals since the last one that was logged
 }
 
 // init fills in what was left out.
@@ -155,7 +153,7 @@ func (s *Server) init() {
 		}
 		s.lobby = front.NewLobby(s.Limits.PerAddress, s.Limits.Unauthenticated, s.Limits.LoginGrace)
 		s.heart = front.NewHeart(s.Keepalive)
-		s.refusals = rate.NewLimiter(20, 100)
+		s.refusals = newNotes(20, 100)
 		s.conns = map[*conn]struct{}{}
 		s.live = map[string]*session{}
 		s.front = &gliderssh.Server{
@@ -288,18 +286,9 @@ func (s *Server) refused(c *conn) {
 	if c.healthCheck() {
 		return
 	}
-	s.mu.Lock()
-	if !s.refusals.Allow() {
-		s.unlogged++
-		s.mu.Unlock()
-		return
-	}
-	n := s.unlogged
-	s.unlogged = 0
-	s.mu.Unlock()
 	e := c.turnedAway()
-	if n > 0 {
-		e.Details["unlogged"] = strconv.Itoa(n)
+	if !s.refusals.take(&e) {
+		return
 	}
 	if n := s.lobby.TurnedAway(); n > 0 {
 		e.Details["turned_away"] = strconv.Itoa(n)
