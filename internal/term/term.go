@@ -1,34 +1,24 @@
 // Package term is a small model of a terminal: what a screen shows after the
 // bytes that were written to it. It answers nothing, blocks on nothing, and
 // allocates nothing that its peer could make grow.
+//
+// It is xterm with UTF-8 where terminals differ: on a resize the rows are cut or
+// lengthened, not filled anew; a backspace behind the last column goes to the
+// column before it; the alternate screen shares the cursor and the margins. It
+// departs from xterm where a reader of text fares better: erasing to the right
+// behind the last column erases nothing (so do VTE and tmux), erased cells have
+// no colour, ESC k is a title (so it is for tmux and screen), and a sequence that
+// is broken off by a character beyond ASCII shows the character.
 package term
 
-import (
-	"strings"
-	"unicode/utf8"
+import "math/bits"
 
-	"github.com/mattn/go-runewidth"
-)
-
-// Bounds of a terminal's size.
+// Bounds of a terminal's size. A cell takes 16 bytes: the largest terminal takes
+// 8 MB, and 16 MB once its alternate screen was used; 80×24 takes 31 kB.
 const (
 	minCols, minRows = 2, 1
 	MaxCols, MaxRows = 1000, 500
 )
-
-// cell is one column: a rune, 0 where nothing was written, and wide for the
-// right half of a wide rune.
-type cell struct {
-	r    rune
-	mark rune // one combining mark; more are dropped
-	wide bool
-}
-
-// line is one row. It is wrapped if its text goes on in the next.
-type line struct {
-	cells   []cell
-	wrapped bool
-}
 
 // Pos is a place that stays where it is when the screen scrolls.
 type Pos struct {
@@ -36,55 +26,58 @@ type Pos struct {
 	Col int
 }
 
+// cursor is what DECSC saves.
+type cursor struct {
+	x, y    int
+	pending bool // past the last column: the next rune wraps
+	origin  bool // rows count from the top of the scroll region
+	style   style
+	drawing [2]bool // G0, G1 is the line drawing set
+	shift   int     // which of them is in use
+}
+
+func (c *cursor) clamp(cols, rows int) {
+	c.x, c.y, c.pending = clamp(c.x, 0, cols-1), clamp(c.y, 0, rows-1), false
+}
+
 // Terminal is the model. It is not safe for concurrent use.
 type Terminal struct {
-	cols, rows  int
-	lines       []line // the screen
-	top         int64  // the row number of lines[0]
-	x, y        int    // the cursor
-	pending     bool   // the cursor is past the last column: the next rune wraps
-	sx, sy      int    // the saved cursor
-	from, to    int    // the scroll region, to excluded
-	last        rune   // for REP
-	noWrap      bool
-	bracketed   bool
-	alternate   bool
-	main        []line // the other screen while the alternate one is shown
-	mx, my      int
-	state       state
-	params      [16]int
-	nparams     int
-	private     byte
-	inter       byte
-	utf         [utf8.UTFMax]byte
-	nutf        int
-	stringBytes int
-	scratch     []line // of scroll
+	cursor
+	cols, rows int
+	screens    [2]screen // main and alternate; the latter is made when first used
+	shown      *screen
+	top        int64 // the absolute row of the first row of the screen
+	mainY      int   // the row of the cursor when the main screen was left
+	from, to   int   // the scroll region, to excluded
+	tabs       [(MaxCols + 63) / 64]uint64
+	last       rune // for REP
+	noWrap     bool
+	insert     bool
+	bracketed  bool
+	alternate  bool
+	on, off    uint64 // how often bracketed paste was switched
+	parser
+	scratch [MaxRows]uint16 // of scroll
 }
 
 // New returns an empty terminal. Sizes out of bounds are clamped.
 func New(cols, rows int) *Terminal {
 	t := &Terminal{}
 	t.cols, t.rows = clamp(cols, minCols, MaxCols), clamp(rows, minRows, MaxRows)
-	t.lines = blank(t.cols, t.rows)
+	t.screens[0] = newScreen(t.cols, t.rows)
+	t.shown = &t.screens[0]
 	t.to = t.rows
+	t.resetTabs()
 	return t
 }
 
 func clamp(n, low, high int) int { return max(low, min(n, high)) }
 
-func blank(cols, rows int) []line {
-	ls := make([]line, rows)
-	for i := range ls {
-		ls[i].cells = make([]cell, cols)
-	}
-	return ls
-}
-
 // Size returns the columns and rows.
 func (t *Terminal) Size() (cols, rows int) { return t.cols, t.rows }
 
-// Cursor returns where the next rune goes.
+// Cursor returns where the next rune goes: behind the last column where it will
+// wrap.
 func (t *Terminal) Cursor() Pos {
 	x := t.x
 	if t.pending {
@@ -93,248 +86,112 @@ func (t *Terminal) Cursor() Pos {
 	return Pos{t.top + int64(t.y), x}
 }
 
+// Scrolled returns the absolute row of the first row of the screen.
+func (t *Terminal) Scrolled() int64 { return t.top }
+
 // Bracketed reports whether bracketed paste (mode 2004) is on: a line editor
 // waits at a prompt, or pretends to.
 func (t *Terminal) Bracketed() bool { return t.bracketed }
 
-// Alternate reports whether the alternate screen (mode 1049) is shown.
+// Events returns how often bracketed paste was switched on and off, counting
+// where it was so already. A reset counts as off where it was on.
+func (t *Terminal) Events() (bracketedOn, bracketedOff uint64) { return t.on, t.off }
+
+// Alternate reports whether the alternate screen (mode 1049) is shown. It has the
+// row numbers of the main screen, and does not count its scrolling.
 func (t *Terminal) Alternate() bool { return t.alternate }
 
-// Row returns the text of a row of the screen, from 0, without the blanks at
-// its end.
-func (t *Terminal) Row(i int) string {
-	if i < 0 || i >= t.rows {
-		return ""
-	}
-	return strings.TrimRight(text(t.lines[i].cells), " ")
-}
-
-// From returns the text from p to the end of its logical line, over rows that
-// are wrapped. It is empty where p has scrolled away.
-func (t *Terminal) From(p Pos) string {
-	i := p.Row - t.top
-	if i < 0 || i >= int64(t.rows) || p.Col < 0 {
-		return ""
-	}
-	var b strings.Builder
-	col := min(p.Col, t.cols)
-	for y := int(i); y < t.rows; y++ {
-		b.WriteString(text(t.lines[y].cells[col:]))
-		if !t.lines[y].wrapped {
-			break
-		}
-		col = 0
-	}
-	return strings.TrimRight(b.String(), " ")
-}
-
-// Between returns the text from a up to b, b excluded, read on over the ends of
-// rows. It is empty where that is not on the screen.
-func (t *Terminal) Between(a, b Pos) string {
-	from, to := a.Row-t.top, b.Row-t.top
-	if from < 0 || to < from || to >= int64(t.rows) || a.Col < 0 || b.Col < 0 {
-		return ""
-	}
-	var out strings.Builder
-	for y := from; y <= to; y++ {
-		x, end := 0, t.cols
-		if y == from {
-			x = min(a.Col, t.cols)
-		}
-		if y == to {
-			end = min(b.Col, t.cols)
-		}
-		if x < end {
-			out.WriteString(text(t.lines[y].cells[x:end]))
-		}
-	}
-	return out.String()
-}
-
-// Left returns what stands before p on its logical line.
-func (t *Terminal) Left(p Pos) string {
-	y := p.Row - t.top
-	if y < 0 || y >= int64(t.rows) {
-		return ""
-	}
-	for y > 0 && t.lines[y-1].wrapped {
-		y--
-	}
-	return t.Between(Pos{t.top + y, 0}, p)
-}
-
-// Logical returns the whole logical line that the cursor is on.
-func (t *Terminal) Logical() string {
-	y := t.y
-	for y > 0 && t.lines[y-1].wrapped {
-		y--
-	}
-	return t.From(Pos{t.top + int64(y), 0})
-}
-
-func text(cells []cell) string {
-	var b strings.Builder
-	for _, c := range cells {
-		switch {
-		case c.wide:
-		case c.r == 0:
-			b.WriteByte(' ')
-		default:
-			b.WriteRune(c.r)
-			if c.mark != 0 {
-				b.WriteRune(c.mark)
-			}
-		}
-	}
-	return b.String()
-}
-
-// Resize changes the size. Text is kept where it fits; the rows at the cursor
-// stay.
+// Resize changes the size, within the bounds. Text is kept where it fits; the row
+// of the cursor stays on the screen. The scroll region is the screen again.
 func (t *Terminal) Resize(cols, rows int) {
 	cols, rows = clamp(cols, minCols, MaxCols), clamp(rows, minRows, MaxRows)
 	if cols == t.cols && rows == t.rows {
 		return
 	}
-	if drop := t.y - rows + 1; drop > 0 { // the cursor stays on the screen
-		t.lines = t.lines[drop:]
-		t.top += int64(drop)
+	drop := max(t.y-rows+1, 0)
+	if t.alternate {
+		t.screens[1] = t.screens[1].refit(cols, rows, drop)
+		t.y -= drop
+		drop = max(t.mainY-rows+1, 0)
+		t.mainY -= drop
+	} else {
+		t.screens[1] = screen{saved: t.screens[1].saved}
+		t.screens[1].saved.clamp(cols, rows)
 		t.y -= drop
 	}
-	t.lines = refit(t.lines, cols, rows)
-	if t.main != nil {
-		t.main = refit(t.main, cols, rows)
-		t.mx, t.my = min(t.mx, cols-1), min(t.my, rows-1)
-	}
+	t.screens[0] = t.screens[0].refit(cols, rows, drop)
+	t.top += int64(drop)
 	t.cols, t.rows = cols, rows
-	t.x, t.y = min(t.x, cols-1), min(t.y, rows-1)
-	t.sx, t.sy = min(t.sx, cols-1), min(t.sy, rows-1)
-	t.from, t.to, t.pending = 0, rows, false
+	t.cursor.clamp(cols, rows)
+	t.from, t.to = 0, rows
 }
 
-func refit(ls []line, cols, rows int) []line {
-	fitted := blank(cols, rows)
-	for i := range min(rows, len(ls)) {
-		copy(fitted[i].cells, ls[i].cells)
-		fitted[i].wrapped = ls[i].wrapped && len(ls[i].cells) == cols
+// Clone returns a copy that has nothing in common with t.
+func (t *Terminal) Clone() *Terminal {
+	c := *t
+	c.screens = [2]screen{t.screens[0].clone(), t.screens[1].clone()}
+	c.shown = &c.screens[0]
+	if c.alternate {
+		c.shown = &c.screens[1]
 	}
-	return fitted
+	return &c
 }
 
-// put writes one rune at the cursor.
-func (t *Terminal) put(r rune) {
-	w := runewidth.RuneWidth(r)
-	if w == 0 {
-		t.combine(r)
-		return
+// Equal reports whether both look alike: the text and styles that are shown,
+// where rows wrap, the cursor, the size, Scrolled and the modes.
+func (t *Terminal) Equal(o *Terminal) bool {
+	if t.cols != o.cols || t.rows != o.rows || t.top != o.top || t.Cursor() != o.Cursor() ||
+		t.noWrap != o.noWrap || t.insert != o.insert || t.origin != o.origin ||
+		t.bracketed != o.bracketed || t.alternate != o.alternate {
+		return false
 	}
-	if t.pending || t.x+w > t.cols {
-		if t.noWrap {
-			t.x = t.cols - w
-		} else {
-			t.lines[t.y].wrapped = true
-			t.x = 0
-			t.lineFeed()
+	for y := range t.rows {
+		a, b := t.shown.line(y), o.shown.line(y)
+		if a.wrapped != b.wrapped {
+			return false
 		}
-		t.pending = false
-	}
-	row := t.lines[t.y].cells
-	t.split(row, t.x)
-	t.split(row, t.x+w)
-	row[t.x] = cell{r: r}
-	if w == 2 {
-		row[t.x+1] = cell{wide: true}
-	}
-	t.x += w
-	t.last = r
-	if t.x >= t.cols {
-		t.x, t.pending = t.cols-1, true
-	}
-}
-
-// split clears a wide rune that a write at column x would cut in half.
-func (t *Terminal) split(row []cell, x int) {
-	if x > 0 && x < len(row) && row[x].wide {
-		row[x], row[x-1] = cell{}, cell{}
-	}
-}
-
-func (t *Terminal) combine(r rune) {
-	x := t.x - 1
-	if t.pending {
-		x = t.x
-	}
-	row := t.lines[t.y].cells
-	if x > 0 && row[x].wide {
-		x--
-	}
-	if x >= 0 && row[x].r != 0 && row[x].mark == 0 {
-		row[x].mark = r
-	}
-}
-
-func (t *Terminal) lineFeed() {
-	t.pending = false
-	if t.y == t.to-1 {
-		t.scroll(t.from, t.to, 1)
-	} else if t.y < t.rows-1 {
-		t.y++
-	}
-}
-
-// scroll moves the rows from..to up by n (down where n is negative) and clears
-// what comes free. Rows that leave the whole main screen count on.
-func (t *Terminal) scroll(from, to, n int) {
-	size := to - from
-	n = clamp(n, -size, size)
-	if n == 0 || size <= 0 {
-		return
-	}
-	region := t.lines[from:to]
-	if n == 1 { // what nearly every scroll is
-		first := region[0]
-		copy(region, region[1:])
-		region[size-1] = first
-		clearLines(region[size-1:])
-		if from == 0 && !t.alternate {
-			t.top++
+		for x := range max(a.used, b.used) {
+			ca, cb := a.cells[x], b.cells[x]
+			if ca != cb && (ca.style != cb.style || !ca.blank() || !cb.blank()) {
+				return false
+			}
 		}
-		return
 	}
-	moved := t.scratch[:0]
-	if n > 0 {
-		moved = append(append(moved, region[n:]...), region[:n]...) // at most one screen
-		clearLines(moved[size-n:])
-		if from == 0 && !t.alternate {
-			t.top += int64(n)
+	return true
+}
+
+func (t *Terminal) resetTabs() {
+	for i := range t.tabs {
+		t.tabs[i] = 0x0101010101010101
+	}
+}
+
+// tab moves the cursor to the nth stop to the right, or to the last column.
+func (t *Terminal) tab(n int) {
+	for ; n > 0 && t.x < t.cols-1; n-- {
+		x := t.x + 1
+		for x < t.cols {
+			if word := t.tabs[x/64] >> (x % 64); word != 0 {
+				x += bits.TrailingZeros64(word)
+				break
+			}
+			x = (x/64 + 1) * 64
 		}
-	} else {
-		moved = append(append(moved, region[size+n:]...), region[:size+n]...)
-		clearLines(moved[:-n])
-	}
-	copy(region, moved)
-	t.scratch = moved
-}
-
-func clearLines(ls []line) {
-	for i := range ls {
-		clear(ls[i].cells)
-		ls[i].wrapped = false
+		t.x = min(x, t.cols-1)
 	}
 }
 
-// setAlternate switches between the two screens.
-func (t *Terminal) setAlternate(on bool) {
-	if on == t.alternate {
-		return
+// tabBack moves it to the nth stop to the left, or to the first column.
+func (t *Terminal) tabBack(n int) {
+	for ; n > 0 && t.x > 0; n-- {
+		x := t.x - 1
+		for x >= 0 {
+			if word := t.tabs[x/64] << (63 - x%64); word != 0 {
+				x -= bits.LeadingZeros64(word)
+				break
+			}
+			x = x/64*64 - 1
+		}
+		t.x = max(x, 0)
 	}
-	if on {
-		t.main, t.mx, t.my = t.lines, t.x, t.y
-		t.lines = blank(t.cols, t.rows)
-	} else {
-		t.lines, t.x, t.y = t.main, t.mx, t.my
-		t.main = nil
-	}
-	t.alternate, t.pending = on, false
-	t.from, t.to = 0, t.rows
 }

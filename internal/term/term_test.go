@@ -112,34 +112,86 @@ func TestResize(t *testing.T) {
 	}
 }
 
-// Attack: make the model of the screen panic, hang or grow.
+// Attack: make the model of the screen panic, hang or grow; or let it see another
+// screen by cutting the output in pieces.
 func FuzzTerminal(f *testing.F) {
-	for _, s := range []string{"hello\r\n", "\x1b[100000000b", "\x1b[6n", "日本\x1b[5;5H\x1b[3P", "\x1b[?1049h\x1b[2;1r\x1b[M", "\x1b]0;x"} {
-		f.Add([]byte(s), 10, 3)
+	for _, s := range []string{
+		"hello\r\n", "\x1b[100000000b", "\x1b[6n", "日本\x1b[5;5H\x1b[3P", "\x1b[?1049h\x1b[2;1r\x1b[M", "\x1b]0;x",
+		"\x1b(0qx\x0eq\x1b)0q\x0f", "\x1b[4habc\x1b[2D日\x1b[4l", "\x1b#8\x1b[2;2H\x1b[1J", "e\u0301\u0302\u0303\r\u0301",
+		"\x1b[38:2::1:2:3m\x1b[38;5;8mx\x1b[2my", "\x1b7\x1b[?6h\x1b[2;3r\x1b8\x1bc\x1b[!p", "\x1b[3g\x1bH\t\x1b[Z\x1b[9I",
+		"👨\u200d👩\u200d👧 ❤\ufe0f", "\x1b[?2004h$ \x1b[?47h\x1b[?1047l\x1b[?1048h", "\xe6\x97\xff\xf0\x9f",
+	} {
+		f.Add([]byte(s), 10, 3, uint8(1))
 	}
-	f.Fuzz(func(t *testing.T, p []byte, cols, rows int) {
-		term, slow := New(cols, rows), New(cols, rows)
-		term.Write(p)
-		for _, c := range p { // without the short cut
-			slow.step(c)
+	f.Fuzz(func(t *testing.T, p []byte, cols, rows int, cut uint8) {
+		cols, rows = cols%40, rows%20 // larger ones only take longer
+		one, cuts, traced := New(cols, rows), New(cols, rows), New(cols, rows)
+		one.Write(p)
+		for rest := p; len(rest) > 0; {
+			n := min(int(cut)%7+1, len(rest))
+			cuts.Write(rest[:n])
+			rest = rest[n:]
 		}
-		for y := range term.rows {
-			if a, b := term.Row(y), slow.Row(y); a != b {
-				t.Fatalf("row %d is %q, byte by byte %q", y, a, b)
+		traced.WriteTraced(p, func(i, n int, at Pos) {
+			if i < 0 || n < 0 || i+n > len(p) {
+				t.Fatalf("bytes %d+%d of %d", i, n, len(p))
+			}
+			within(t, traced, at)
+		})
+		same(t, "in pieces", one, cuts)
+		same(t, "traced", one, traced)
+		for _, p := range []Pos{one.Cursor(), {}, {one.top, -1}, {one.top + 1, 1 << 40}} {
+			_, _, _, _, _ = one.From(p), one.Left(p), one.Below(p), one.Ghost(p), one.RowText(p.Row)
+			_, _ = one.Between(p, one.Cursor()), one.Text(one.LineStart(p), one.End(p))
+		}
+
+		before := one.Clone()
+		same(t, "cloned", one, before)
+		one.Resize(rows, cols)
+		one.Write(p)
+		within(t, one, one.Cursor())
+		same(t, "beside its clone", before, cuts)
+		one.Resize(cols, rows)
+		within(t, one, one.Cursor())
+		for _, s := range one.screens {
+			if s.lines != nil && (len(s.lines) != one.rows || len(s.order) != one.rows || len(s.lines[0].cells) != one.cols) {
+				t.Fatalf("a screen of %d rows for %d", len(s.lines), one.rows)
+			}
+			for y := range s.lines {
+				for _, c := range s.lines[y].cells[s.lines[y].used:] {
+					if c != (cell{}) {
+						t.Fatalf("row %d is used beyond %d", y, s.lines[y].used)
+					}
+				}
 			}
 		}
-		if term.Cursor() != slow.Cursor() || term.pending != slow.pending || term.last != slow.last {
-			t.Fatalf("the cursor is at %+v, byte by byte at %+v", term.Cursor(), slow.Cursor())
-		}
-		at := term.Cursor()
-		term.Resize(rows, cols)
-		term.Write(p)
-		_, _, _ = term.From(at), term.Logical(), term.Row(0)
-		c, r := term.Size()
-		if p := term.Cursor(); p.Col < 0 || p.Col > c || p.Row < term.top || p.Row >= term.top+int64(r) {
-			t.Errorf("the cursor is at %+v of %d×%d", p, c, r)
-		}
 	})
+}
+
+func same(t *testing.T, how string, a, b *Terminal) {
+	t.Helper()
+	pa, pb := a.parser, b.parser
+	clear(pa.utf[pa.nutf:])
+	clear(pb.utf[pb.nutf:])
+	if !a.Equal(b) || a.cursor != b.cursor || pa != pb || a.last != b.last || a.tabs != b.tabs || a.on != b.on || a.off != b.off {
+		t.Fatalf("%s it differs: cursor %+v, %+v:\n%s\n--\n%s", how, a.cursor, b.cursor, shows(a), shows(b))
+	}
+}
+
+func within(t *testing.T, term *Terminal, p Pos) {
+	t.Helper()
+	c, r := term.Size()
+	if p.Col < 0 || p.Col > c || p.Row < term.top || p.Row >= term.top+int64(r) {
+		t.Fatalf("%+v is not on a screen of %d×%d at %d", p, c, r, term.top)
+	}
+}
+
+func shows(t *Terminal) string {
+	rows := make([]string, t.rows)
+	for y := range rows {
+		rows[y] = t.Row(y)
+	}
+	return strings.Join(rows, "\n")
 }
 
 func BenchmarkWrite(b *testing.B) {
