@@ -227,22 +227,61 @@ const (
 	ClassOpaque       Class = "opaque"       // what runs cannot be read from the line
 	ClassTamper       Class = "tamper"       // the line changes what is seen of later lines
 	ClassUnverifiable Class = "unverifiable" // the line itself could not be read
+	ClassUnlisted     Class = "unlisted"     // an allow-list does not allow it
 )
+
+// Mode says what command rules do with a line that none of them names.
+type Mode string
+
+// The modes. The zero value counts as DenyList.
+const (
+	DenyList  Mode = "deny-list"  // it is allowed
+	AllowList Mode = "allow-list" // it is of the class unlisted
+)
+
+// Modes lists every mode.
+var Modes = []Mode{DenyList, AllowList}
 
 // Commands are the command rules of a role. The zero value judges nothing.
 type Commands struct {
+	Mode    Mode             `json:"mode,omitempty"`
 	Rules   []CommandRule    `json:"rules,omitempty"`
 	Classes map[Class]Action `json:"classes,omitempty"`
+	// Mask are patterns of lines that hold a secret, which stands at {}:
+	// "mysql * -p{}".
+	Mask []string `json:"mask,omitempty"`
 }
 
-// CommandRule names a program and what makes it dangerous. A rule has either
-// Program (with Flags and Args narrowing it) or Match.
+// CommandRule names a program and what makes it dangerous, or what is done to
+// files by SFTP. A rule has one of Program (with Flags and Args narrowing it),
+// Match, Regex and SFTP (with Paths narrowing it).
+//
+// In an allow-list a rule whose action is Allow or Alert says what may run: with
+// Flags or Args the program may be given nothing else, and a Match is the whole
+// command.
 type CommandRule struct {
-	Program string   `json:"program,omitempty"` // base name; * and ? match
-	Flags   []string `json:"flags,omitempty"`   // any of these, without dashes, however bundled
-	Args    []string `json:"args,omitempty"`    // any of these arguments; * and ? match
-	Match   string   `json:"match,omitempty"`   // a shell-like pattern of a whole command: "rm -rf /*", "curl * | sh"
-	Action  Action   `json:"action"`
+	Program string       `json:"program,omitempty"` // base name; * and ? match
+	Flags   []string     `json:"flags,omitempty"`   // any of these, without dashes, however bundled
+	Args    []string     `json:"args,omitempty"`    // any of these arguments; * and ? match
+	Match   string       `json:"match,omitempty"`   // a shell-like pattern of a whole command: "rm -rf /*", "curl * | sh"
+	Regex   string       `json:"regex,omitempty"`   // of a program with its words, as they are after quotes are undone
+	SFTP    []string     `json:"sftp,omitempty"`    // any of these operations: remove, rmdir, rename, write…
+	Paths   []string     `json:"paths,omitempty"`   // any of these; ~ is the account's home, ** crosses slashes
+	When    *CommandWhen `json:"when,omitempty"`    // nil: always
+	Action  Action       `json:"action"`
+}
+
+// CommandWhen bounds a rule. Of users and groups one must fit, of targets and
+// labels one (of labels all), and of each of the others that is given one.
+type CommandWhen struct {
+	Users    []string          `json:"users,omitempty"`
+	Groups   []string          `json:"groups,omitempty"`
+	Targets  []string          `json:"targets,omitempty"` // names; * and ? match
+	Labels   map[string]string `json:"labels,omitempty"`
+	Accounts []string          `json:"accounts,omitempty"`
+	Time     string            `json:"time,omitempty"` // "22:00-06:00", the end not included
+	Days     []string          `json:"days,omitempty"` // mon to sun, the day on which Time begins
+	Zone     string            `json:"zone,omitempty"` // IANA name; empty: the gateway's
 }
 
 // Permission names what a user may do on the gateway itself.

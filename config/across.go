@@ -58,14 +58,22 @@ func (d *decoder) across(c *Config) {
 	}
 }
 
-// nameTargets puts the names of targets where roles name their aliases: a selector
-// knows names only.
+// nameTargets puts the names of targets where roles and their rules name their
+// aliases: a selector knows names only.
 func nameTargets(c *Config) {
 	for _, t := range c.Targets {
-		for _, r := range c.Roles {
-			for i, n := range r.Targets.Names {
+		name := func(names []string) {
+			for i, n := range names {
 				if slices.Contains(t.Aliases, n) {
-					r.Targets.Names[i] = t.Name
+					names[i] = t.Name
+				}
+			}
+		}
+		for _, r := range c.Roles {
+			name(r.Targets.Names)
+			for _, rule := range r.Commands.Rules {
+				if rule.When != nil {
+					name(rule.When.Targets)
 				}
 			}
 		}

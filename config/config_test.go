@@ -150,7 +150,7 @@ func TestMistakes(t *testing.T) {
 		"bad action":         {"[r, R, recursive], action: terminate", "[r], action: kill", `"kill" is no action (expected allow, alert, deny or terminate)`},
 		"rule without end":   {"{program: shutdown, action: terminate}", "{match: \"rm 'x\", action: terminate}", `the rule does not compile: `},
 		"rule of nothing":    {"{program: shutdown, action: terminate}", "{action: terminate}", `the rule does not compile: `},
-		"bad class":          {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper and unverifiable)`},
+		"bad class":          {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper, unverifiable and unlisted)`},
 		"bad channel":        {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec, sftp, agent, x11, forward-local, forward-remote, forward-socket or ide)`},
 		"bad justification":  {"justification: required", "justification: yes", `"yes" is no justification (expected required or optional)`},
 		"bad approval":       {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},

@@ -273,47 +273,6 @@ func (d *decoder) approval(n *yaml.Node) (a sallyport.Approval, lines []int) {
 	return a, lines
 }
 
-func (d *decoder) commands(n *yaml.Node) sallyport.Commands {
-	var c sallyport.Commands
-	d.mapping(n, "commands",
-		field{"rules", false, func(n *yaml.Node) {
-			d.sequence(n, "rules", func(n *yaml.Node) { c.Rules = append(c.Rules, d.rule(n)) })
-		}},
-		field{"classes", false, func(n *yaml.Node) {
-			c.Classes = map[sallyport.Class]sallyport.Action{}
-			read := func(class sallyport.Class) field {
-				return field{string(class), false, func(n *yaml.Node) { c.Classes[class] = d.action(n) }}
-			}
-			d.mapping(n, "classes", read(sallyport.ClassOpaque), read(sallyport.ClassTamper), read(sallyport.ClassUnverifiable))
-		}},
-	)
-	return c
-}
-
-func (d *decoder) rule(n *yaml.Node) sallyport.CommandRule {
-	var r sallyport.CommandRule
-	before := len(d.errs)
-	d.mapping(n, "a rule",
-		field{"program", false, func(n *yaml.Node) { r.Program = d.text(n) }},
-		field{"flags", false, func(n *yaml.Node) { r.Flags = d.texts(n, "flags", nil) }},
-		field{"args", false, func(n *yaml.Node) { r.Args = d.texts(n, "args", nil) }},
-		field{"match", false, func(n *yaml.Node) { r.Match = d.text(n) }},
-		field{"action", true, func(n *yaml.Node) { r.Action = d.action(n) }},
-	)
-	if len(d.errs) > before {
-		return r
-	}
-	// Alone, so that the error has the line of this rule.
-	if _, err := policy.CompileCommands(sallyport.Commands{Rules: []sallyport.CommandRule{r}}); err != nil {
-		var re *policy.RuleError
-		if errors.As(err, &re) {
-			err = re.Err
-		}
-		d.bad(resolve(n), "the rule does not compile: %s%s", err, hint(err))
-	}
-	return r
-}
-
 func (d *decoder) action(n *yaml.Node) sallyport.Action {
 	s := d.text(n)
 	if s == "" {

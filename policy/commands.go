@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"sallyport"
 	"sallyport/policy/shell"
@@ -10,11 +12,16 @@ import (
 // Commands are the compiled command rules of a role. A nil *Commands judges
 // nothing. It is safe for concurrent use.
 type Commands struct {
-	rules   []*rule
-	opaque  sallyport.Action
-	tamper  sallyport.Action
-	unread  sallyport.Action
-	judging bool
+	rules     []*rule
+	opaque    sallyport.Action
+	tamper    sallyport.Action
+	unread    sallyport.Action
+	unlisted  sallyport.Action // of an allow-list
+	allowList bool
+	judging   bool
+	masks     []*maskPattern
+	facts     bool             // For has picked the rules
+	now       func() time.Time // nil: not known
 }
 
 // Verdict is what a line meets: the most severe of everything that was found
@@ -46,11 +53,16 @@ func (e *RuleError) Unwrap() error { return e.Err }
 // where one rule is to blame.
 //
 // A class that is not named gets its default once there are rules: opaque and
-// tamper alert, unverifiable denies.
+// tamper alert, unverifiable denies. In an allow-list all of them deny.
 func CompileCommands(c sallyport.Commands) (*Commands, error) {
-	out := &Commands{judging: len(c.Rules) > 0}
+	if c.Mode != "" && !slices.Contains(sallyport.Modes, c.Mode) {
+		return nil, sallyport.Errorf(sallyport.CodeInvalid, "%q is no mode of command rules", c.Mode).
+			WithHint("expected deny-list or allow-list")
+	}
+	out := &Commands{allowList: c.Mode == sallyport.AllowList}
+	out.judging = len(c.Rules) > 0 || out.allowList
 	for i, r := range c.Rules {
-		compiled, err := compileRule(r)
+		compiled, err := compileRule(r, out.allowList)
 		if err != nil {
 			return nil, &RuleError{Index: i, Err: err}
 		}
@@ -58,6 +70,16 @@ func CompileCommands(c sallyport.Commands) (*Commands, error) {
 	}
 	if out.judging {
 		out.opaque, out.tamper, out.unread = sallyport.Alert, sallyport.Alert, sallyport.Deny
+	}
+	if out.allowList {
+		out.opaque, out.tamper, out.unlisted = sallyport.Deny, sallyport.Deny, sallyport.Deny
+	}
+	for _, m := range c.Mask {
+		pattern, err := compileMask(m)
+		if err != nil {
+			return nil, err
+		}
+		out.masks = append(out.masks, pattern)
 	}
 	for class, action := range c.Classes {
 		if action < sallyport.Allow || action > sallyport.Terminate {
@@ -70,9 +92,15 @@ func CompileCommands(c sallyport.Commands) (*Commands, error) {
 			out.tamper = action
 		case sallyport.ClassUnverifiable:
 			out.unread = action
+		case sallyport.ClassUnlisted:
+			if !out.allowList {
+				return nil, sallyport.Errorf(sallyport.CodeInvalid, "only an allow-list has lines that are unlisted").
+					WithHint("add mode: allow-list, or leave the class out")
+			}
+			out.unlisted = action
 		default:
 			return nil, sallyport.Errorf(sallyport.CodeInvalid, "%q is no class of lines", class).
-				WithHint("expected opaque, tamper or unverifiable")
+				WithHint("expected opaque, tamper, unverifiable or unlisted")
 		}
 		out.judging = out.judging || action != sallyport.Allow
 	}
@@ -107,36 +135,49 @@ func (c *Commands) Judge(line string) Verdict {
 
 func (c *Commands) judge(s *shell.Script) Verdict {
 	var worst Verdict
-	consider := func(v Verdict) {
-		if v.Action > worst.Action {
-			worst = v
+	c.answers(s, func(a Answer) {
+		if a.Verdict.Action > worst.Action {
+			worst = a.Verdict
 		}
+	})
+	return worst
+}
+
+// answers tells each answer to the line, in the order of the rules, then of the
+// classes. Of equally severe ones the first counts.
+func (c *Commands) answers(s *shell.Script, tell func(Answer)) {
+	for _, r := range c.rules {
+		if len(r.sftp) > 0 || r.strict && r.action == sallyport.Allow || !c.holds(r) {
+			continue
+		}
+		i, m := r.match(s.Calls)
+		if m == no {
+			continue
+		}
+		v := Verdict{Action: r.action, Rule: r.text, Program: display(s.Calls[i].Program)}
+		v.Reason = fmt.Sprintf("%s is not allowed here (rule: %s)", v.Program, r.text)
+		if r.action == sallyport.Alert {
+			v.Reason = fmt.Sprintf("%s raises an alert (rule: %s)", v.Program, r.text)
+		}
+		if m == maybe {
+			v.Action, v.Class, v.Rule = c.opaque, sallyport.ClassOpaque, ""
+			v.Reason = "it cannot be read from the line whether it meets the rule " + r.text + ": write its words out"
+		}
+		tell(Answer{Call: i, Verdict: v})
+	}
+	if c.allowList {
+		c.unlistedIn(s, tell)
 	}
 	if s.Unread != "" {
 		v := c.Unverifiable()
 		v.Reason += ": " + s.Unread
-		consider(v)
-	}
-	for _, r := range c.rules {
-		switch program, m := r.match(s.Calls); m {
-		case yes:
-			consider(Verdict{
-				Action: r.action, Rule: r.text, Program: program,
-				Reason: fmt.Sprintf("%s is not allowed here (rule: %s)", program, r.text),
-			})
-		case maybe:
-			consider(Verdict{
-				Action: c.opaque, Class: sallyport.ClassOpaque, Program: program,
-				Reason: "it cannot be read from the line whether it meets the rule " + r.text,
-			})
-		}
+		tell(Answer{Call: -1, Verdict: v})
 	}
 	for _, f := range s.Findings {
 		v := Verdict{Action: c.opaque, Class: sallyport.ClassOpaque, Program: f.Program, Reason: f.Reason}
 		if f.Kind == shell.Tamper {
 			v.Action, v.Class = c.tamper, sallyport.ClassTamper
 		}
-		consider(v)
+		tell(Answer{Call: -1, Verdict: v})
 	}
-	return worst
 }

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,6 +14,11 @@ import (
 // one pipeline. A program rule has exactly one.
 type rule struct {
 	calls  []callPattern
+	regex  *regexp.Regexp
+	sftp   []string
+	paths  []string
+	when   *when
+	strict bool // it says what may run: all of a call must fit
 	action sallyport.Action
 	text   string
 }
@@ -23,31 +30,60 @@ type callPattern struct {
 	all     bool     // all of the flags, not any
 	args    []string // patterns
 	allArgs bool     // each of args by some argument, not any
+	words   []string // of a match, its arguments as they were written
 }
 
-func compileRule(r sallyport.CommandRule) (*rule, error) {
+// kinds counts what a rule may be about, of which it needs exactly one.
+func kinds(r sallyport.CommandRule) (n int) {
+	for _, given := range []bool{r.Program != "", r.Match != "", r.Regex != "", len(r.SFTP) > 0} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
+// maxRegex bounds a regular expression, in bytes.
+const maxRegex = 1000
+
+func compileRule(r sallyport.CommandRule, allowList bool) (*rule, error) {
 	bad := func(hint, format string, args ...any) (*rule, error) {
 		return nil, sallyport.Errorf(sallyport.CodeInvalid, format, args...).WithHint("%s", hint)
 	}
-	if r.Action <= sallyport.Allow || r.Action > sallyport.Terminate {
-		return bad("expected action: alert, deny or terminate", "it has no action that does anything")
-	}
-	out := &rule{action: r.Action, text: ruleText(r)}
 	switch {
-	case r.Program != "" && r.Match != "":
-		return bad("write one rule for each", "it has both program and match")
-	case r.Match != "":
-		if len(r.Flags)+len(r.Args) > 0 {
-			return bad("write them into the pattern", "match takes no flags or args beside it")
+	case r.Action < sallyport.Allow || r.Action > sallyport.Terminate, r.Action == sallyport.Allow && !allowList:
+		return bad("expected action: alert, deny or terminate", "it has no action that does anything")
+	case kinds(r) == 0:
+		return bad(`write for example program: rm, match: "rm -rf /*" or sftp: [remove]`, "it names neither a program nor a match")
+	case kinds(r) > 1:
+		return bad("write one rule for each", "it has more than one of program, match, regex and sftp")
+	case r.Program == "" && len(r.Flags)+len(r.Args) > 0:
+		return bad("write them into the pattern, or name a program", "flags and args need a program beside them")
+	case len(r.SFTP) == 0 && len(r.Paths) > 0:
+		return bad("write args for the arguments of a program", "paths need sftp beside them")
+	}
+	out := &rule{action: r.Action, text: ruleText(r), sftp: r.SFTP, paths: r.Paths, strict: allowList && r.Action <= sallyport.Alert}
+	var err error
+	if out.when, err = compileWhen(r.When); err != nil {
+		return nil, fmt.Errorf("when: %w", err)
+	}
+	switch {
+	case len(r.SFTP) > 0:
+		return out, compileFiles(r)
+	case r.Regex != "":
+		if len(r.Regex) > maxRegex {
+			return bad(fmt.Sprintf("expected up to %d bytes", maxRegex), "the regex is too long")
 		}
-		calls, err := compileMatch(r.Match)
-		if err != nil {
-			return nil, err
+		if out.regex, err = regexp.Compile(r.Regex); err != nil {
+			return bad("expected the syntax of Go's regexp: no backreferences", "%s", err)
 		}
-		out.calls = calls
 		return out, nil
-	case r.Program == "":
-		return bad(`write for example program: rm, or match: "rm -rf /*"`, "it names neither a program nor a match")
+	case r.Match != "":
+		out.calls, err = compileMatch(r.Match)
+		if err == nil && out.strict && len(out.calls) > 1 {
+			return bad("write one rule for each program", "a pipeline cannot be allowed as one")
+		}
+		return out, err
 	}
 	if strings.ContainsAny(r.Program, "/ \t\n") {
 		return bad("a rule for rm meets /bin/rm too", "program %q is no base name", r.Program)
@@ -80,7 +116,7 @@ func compileMatch(match string) ([]callPattern, error) {
 		if len(words) == 0 || strings.ContainsAny(stage, ";&<>()`$\n'\"\\") {
 			return nil, bad("write one command or pipeline without quotes or variables")
 		}
-		p := callPattern{program: words[0][strings.LastIndexByte(words[0], '/')+1:], all: true, allArgs: true}
+		p := callPattern{program: words[0][strings.LastIndexByte(words[0], '/')+1:], words: words[1:], all: true, allArgs: true}
 		if p.program == "" {
 			return nil, bad("it must begin with a program")
 		}
@@ -102,8 +138,13 @@ func compileMatch(match string) ([]callPattern, error) {
 }
 
 func ruleText(r sallyport.CommandRule) string {
-	if r.Match != "" {
+	switch {
+	case r.Match != "":
 		return r.Match
+	case r.Regex != "":
+		return "/" + r.Regex + "/"
+	case len(r.SFTP) > 0:
+		return strings.TrimSuffix("sftp "+strings.Join(r.SFTP, "|")+" "+strings.Join(r.Paths, "|"), " ")
 	}
 	var b strings.Builder
 	b.WriteString(r.Program)
@@ -126,18 +167,34 @@ func pick(cond bool, a, b string) string {
 }
 
 // match looks for the rule's calls, in order, within one pipeline. It returns
-// the program that it found.
-func (r *rule) match(calls []shell.Call) (string, match) {
-	best, program := no, ""
+// the index of the first of them.
+func (r *rule) match(calls []shell.Call) (int, match) {
+	best, at := no, -1
 	for i := range calls {
-		if m := r.from(calls, i, 0); m > best {
-			best, program = m, display(calls[i].Program)
+		m := no
+		if r.regex == nil {
+			m = r.from(calls, i, 0)
+		} else if r.regex.MatchString(words(&calls[i])) {
+			m = yes
+		}
+		if m > best {
+			best, at = m, i
 		}
 		if best == yes {
 			break
 		}
 	}
-	return program, best
+	return at, best
+}
+
+// words returns a program and its words, one blank between them, as a regex
+// sees them: without what the line does not tell.
+func words(c *shell.Call) string {
+	line := c.Program
+	for _, a := range c.Args {
+		line += " " + string(a)
+	}
+	return strings.ReplaceAll(line, string(shell.Unknown), "")
 }
 
 func (r *rule) from(calls []shell.Call, i, k int) match {

@@ -21,11 +21,13 @@ func (w *walker) call(words []string, in source) {
 		return
 	}
 	program, args := base(words[0]), words[1:]
-	c := Call{Program: program, Args: make([]Word, len(args)), Pipe: in.pipe}
+	c := Call{Program: program, Args: make([]Word, len(args)), Pipe: in.pipe, Outer: w.outer, Terminal: in.tty}
 	for i, a := range args {
 		c.Args[i] = Word(a)
 	}
 	w.emit(c)
+	defer func(outer int) { w.outer = outer }(w.outer)
+	w.outer = len(w.script.Calls)
 
 	switch {
 	case !Word(words[0]).Literal():
@@ -143,10 +145,12 @@ func (w *walker) runs(program string, args []string, in source) {
 	case "source", ".":
 		w.sourced(args, in)
 	case "trap":
+		in.tty = false
 		if len(args) > 1 && args[0] != "-" && args[0] != "-l" && args[0] != "-p" {
 			w.text(program, pickFirst(args), in)
 		}
 	case "alias":
+		in.tty = false
 		for _, a := range args {
 			if _, value, ok := strings.Cut(a, "="); ok {
 				w.text(program, value, in)

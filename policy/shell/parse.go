@@ -30,11 +30,11 @@ func Parse(line string) (s Script) {
 	}()
 	if plain(line) {
 		if words := strings.Fields(line); len(words) > 0 {
-			w.call(words, source{})
+			w.call(words, source{tty: true})
 		}
 		return
 	}
-	w.code(line, source{}, 0)
+	w.code(line, source{tty: true}, 0)
 	if historyExpansion(line) {
 		w.find(Opaque, "", "a history expansion names an earlier command")
 	}
@@ -101,9 +101,8 @@ func (w *walker) read(text string, in source, rereads int) {
 			stmts, comments, err = s, c, nil
 		}
 	}
-	for _, s := range stmts {
-		w.stmt(s, in)
-	}
+	in.tty = in.tty && err == nil
+	w.stmts(stmts, in)
 	for _, c := range comments {
 		// Interactive zsh knows no comments: what follows an operator would run.
 		if i := strings.IndexAny(c, ";|&"); i >= 0 {
@@ -121,6 +120,7 @@ func (w *walker) read(text string, in source, rereads int) {
 		w.find(Opaque, "", "the line is not understood as shell code")
 		w.pieces(text, in)
 	}
+	in.tty = false
 	again, other := reread(text)
 	if other && rereads < maxRereads {
 		w.read(again, in, rereads+1)

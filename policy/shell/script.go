@@ -28,6 +28,12 @@ type Call struct {
 	// Pipe groups calls whose data may flow from the earlier to the later one,
 	// through a pipe or a substitution. 0: alone.
 	Pipe int
+	// Outer is the call that runs it, by its index plus 1: sudo for the rm of
+	// sudo rm. 0: the line itself.
+	Outer int
+	// Terminal: once it runs its input is the terminal's, for as long as the line
+	// runs.
+	Terminal bool
 }
 
 // Kind is the kind of a Finding.

@@ -15,6 +15,7 @@ type source struct {
 	piped  bool   // something we cannot read flows in
 	text   string // what flows in, where the line tells
 	isText bool
+	tty    bool // it reads the terminal, and is the last to
 }
 
 // walker collects what a line would do.
@@ -24,6 +25,7 @@ type walker struct {
 	pipes  int
 	depth  int  // of code within code
 	nested int  // of programs run by programs
+	outer  int  // the call within which the walker is, plus 1
 	budget int  // bytes of code left
 	words  int  // words and statements left
 	used   bool // text that flows in was read as code or words
@@ -59,9 +61,11 @@ func (w *walker) stmt(s *syntax.Stmt, in source) {
 		w.unread("it is too long once expanded")
 		return
 	}
+	in.tty = in.tty && !s.Background && !s.Coprocess
 	for _, r := range s.Redirs {
 		in = w.redirect(r, in, true)
 	}
+	in.tty = in.tty && !in.piped
 	switch c := s.Cmd.(type) {
 	case *syntax.BinaryCmd:
 		w.binary(c, in)
@@ -76,15 +80,35 @@ func (w *walker) stmt(s *syntax.Stmt, in source) {
 	case *syntax.DeclClause:
 		w.declare(c, in)
 	case *syntax.ForClause:
+		in.tty = false
 		if it, ok := c.Loop.(*syntax.WordIter); ok {
 			for _, v := range w.fields(it.Items, in, false) {
 				w.set(it.Name.Value, v, false)
 			}
 		}
 		w.children(c, in)
+	case *syntax.Block:
+		w.stmts(c.Stmts, in)
+	case *syntax.Subshell:
+		w.stmts(c.Stmts, in)
+	case *syntax.TimeClause:
+		if c.Stmt != nil {
+			w.stmt(c.Stmt, in)
+		}
 	case nil:
 	default:
+		in.tty = false // whether it is reached is not known
 		w.children(c, in)
+	}
+}
+
+// stmts walks statements one after the other; the last has the terminal to its
+// end.
+func (w *walker) stmts(all []*syntax.Stmt, in source) {
+	tty := in.tty
+	for i, s := range all {
+		in.tty = tty && i == len(all)-1
+		w.stmt(s, in)
 	}
 }
 
@@ -108,8 +132,11 @@ func (w *walker) children(n syntax.Node, in source) {
 
 func (w *walker) binary(c *syntax.BinaryCmd, in source) {
 	if c.Op != syntax.Pipe && c.Op != syntax.PipeAll {
-		w.stmt(c.X, in)
-		w.stmt(c.Y, in)
+		left, right := in, in
+		left.tty = false
+		right.tty = in.tty && c.Op == syntax.AndStmt && atOnce(c.X)
+		w.stmt(c.X, left)
+		w.stmt(c.Y, right)
 		return
 	}
 	in = w.newPipe(in)
@@ -117,6 +144,23 @@ func (w *walker) binary(c *syntax.BinaryCmd, in source) {
 	right := source{pipe: in.pipe, piped: true}
 	right.text, right.isText = w.output(c.X)
 	w.stmt(c.Y, right)
+}
+
+// atOnce reports whether a statement leaves nobody the time to type before what
+// follows it: cd x && mysql.
+func atOnce(s *syntax.Stmt) bool {
+	c, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok || len(s.Redirs) > 0 || hasSubstitution(c.Args) {
+		return false
+	}
+	if len(c.Args) == 0 {
+		return true
+	}
+	switch c.Args[0].Lit() {
+	case "cd", ":", "true", "clear", "mkdir":
+		return true
+	}
+	return false
 }
 
 // output returns what a statement prints, where the line tells it: echo and
@@ -233,7 +277,7 @@ func hasSubstitution(words []*syntax.Word) bool {
 }
 
 func (w *walker) declare(c *syntax.DeclClause, in source) {
-	call := Call{Program: c.Variant.Value, Pipe: in.pipe}
+	call := Call{Program: c.Variant.Value, Pipe: in.pipe, Outer: w.outer}
 	for _, a := range c.Args {
 		if a.Naked && a.Value != nil {
 			for _, f := range w.fields([]*syntax.Word{a.Value}, in, true) {
