@@ -7,15 +7,16 @@ import (
 	"sallyport/internal/term"
 )
 
-// echoWait is how long typed text may stay unseen before it counts as a secret.
-const echoWait = 150 * time.Millisecond
+// echoWait is how long typed text may stay unseen, on top of the round trip,
+// before it counts as a secret.
+const echoWait = 90 * time.Millisecond
 
 // echo holds typed text back from the recording until the target has shown it.
 // What it does not show in time was a secret, and is recorded masked: when
 // unsure, mask.
 type echo struct {
 	record func(p []byte, secret bool) error
-	typedp []byte      // not recorded yet
+	held   []byte      // not recorded yet
 	cancel func() bool // of the timer
 	screen *term.Terminal
 	anchor term.Pos // where the first byte of it will be shown
@@ -32,15 +33,15 @@ func (e *echo) typed(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if len(e.typedp) == 0 {
+	if len(e.held) == 0 {
 		e.anchor, e.lost = e.screen.Cursor(), false
 	}
-	e.typedp = append(e.typedp, p...)
-	if len(e.typedp) > maxUnseen {
-		return e.mask()
+	e.held = append(e.held, p...)
+	if len(e.held) > maxUnseen {
+		return e.hide()
 	}
-	if !hasText(e.typedp) && !cutShort(e.typedp) { // arrows and controls are no secret
-		return e.clear(len(e.typedp))
+	if !hasText(e.held) && !cutShort(e.held) { // arrows and controls are no secret
+		return e.clear(len(e.held))
 	}
 	return nil
 }
@@ -49,7 +50,7 @@ func (e *echo) typed(p []byte) error {
 // is now there must be what was typed, and nothing else. Text that merely
 // contains it proves nothing: "P" is no echo in "Password: ".
 func (e *echo) shown() error {
-	want := firstLine(e.typedp)
+	want := firstLine(e.held)
 	if len(want) == 0 || e.lost {
 		return nil
 	}
@@ -59,10 +60,10 @@ func (e *echo) shown() error {
 		return nil
 	}
 	e.seen = true
-	n := rawLength(e.typedp, len(got))
+	n := rawLength(e.held, len(got))
 	e.anchor = at
 	// A line that follows is shown elsewhere: nobody knows where.
-	e.lost = bytes.ContainsAny(e.typedp[:n], "\r\n\x0f")
+	e.lost = bytes.ContainsAny(e.held[:n], "\r\n\x0f")
 	return e.clear(n)
 }
 
@@ -81,27 +82,32 @@ func firstLine(p []byte) []byte {
 	return nil
 }
 
-// committed records the byte that runs the line, after the line itself.
-func (e *echo) committed(b byte) error {
+// committed records the byte that runs the line, after the line itself. shown: the
+// screen has the line.
+func (e *echo) committed(b byte, shown bool) error {
 	// Text that is still unseen at Enter may be shown in a moment, when it came
 	// in one packet; the timer decides.
-	e.typedp = append(e.typedp, b)
+	e.held = append(e.held, b)
+	if shown {
+		e.late, e.seen = false, false
+		return e.clear(len(e.held))
+	}
 	e.late, e.seen = false, false
-	if !hasText(e.typedp) {
-		return e.clear(len(e.typedp))
+	if !hasText(e.held) {
+		return e.clear(len(e.held))
 	}
 	return nil
 }
 
 // unseen reports whether the line was typed without being shown.
-func (e *echo) unseen() bool { return e.late || !e.seen && hasText(e.typedp) }
+func (e *echo) unseen() bool { return e.late || !e.seen && hasText(e.held) }
 
 // clear records n bytes as they are.
 func (e *echo) clear(n int) error {
-	p := e.typedp[:n]
-	e.typedp = e.typedp[n:]
-	if len(e.typedp) == 0 {
-		e.typedp = nil
+	p := e.held[:n]
+	e.held = e.held[n:]
+	if len(e.held) == 0 {
+		e.held = nil
 		e.stop()
 	}
 	if len(p) == 0 {
@@ -110,10 +116,10 @@ func (e *echo) clear(n int) error {
 	return e.record(p, false)
 }
 
-// mask records everything that is held back as a secret.
-func (e *echo) mask() error {
-	p := e.typedp
-	e.typedp = nil
+// hide records everything that is held back as a secret.
+func (e *echo) hide() error {
+	p := e.held
+	e.held = nil
 	e.stop()
 	if len(p) == 0 {
 		return nil
@@ -126,12 +132,12 @@ func (e *echo) mask() error {
 }
 
 // watch starts the timer that masks, where something is held back.
-func (e *echo) watch(after func(time.Duration, func()) func() bool, f func()) {
-	if len(e.typedp) == 0 {
+func (e *echo) watch(wait time.Duration, f func()) {
+	if len(e.held) == 0 {
 		return
 	}
 	e.stop()
-	e.cancel = after(echoWait, f)
+	e.cancel = time.AfterFunc(wait, f).Stop
 }
 
 func (e *echo) stop() {

@@ -1,19 +1,29 @@
 // Package judge stands between what a person types and the target: it judges a
 // line when it is about to be run, and knows what was typed unseen.
 //
-// This is the first judge. It looks at the keys since the last commit and, where
-// they do not tell the line (history, completion, editing), at what the screen
-// shows after the place where the line began. A line that is only on the screen
-// is held until the screen is quiet. The whole design is in the design notes on
-// command control; the API is what the proxy knows, so that the inside can be
-// replaced.
+// Everything that is typed is sent at once, except the byte that would make the
+// shell run the line. That byte is held until the screen, a model fed with the
+// target's output, shows the whole line; then the line is judged, and the byte
+// is sent or not. History, completion and editing need no reconstruction: the
+// screen has what they made.
+//
+//	judge.go     the story of a key: ready, forward, commit
+//	keys.go      what was typed since the last commit
+//	reading.go   what the line is, from the screen and the keys
+//	barrier.go   that the screen shows all that was typed
+//	running.go   what is typed where no shell reads
+//	pending.go   lines that belong together
+//	echo.go      what was typed unseen, and secrets typed visibly
+//	script.go    a shell without a terminal
+//
+// Every signal of the target's may add judging and never removes it.
 package judge
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,70 +37,111 @@ import (
 // would have run the line was not sent.
 var ErrTerminate = errors.New("the line ends the session")
 
-// Config says what a judge has around it. All functions but Now and AfterFunc
-// are required.
+// Config says what a judge has around it. All functions but RTT and Held are
+// required.
 type Config struct {
 	Commands   *policy.Commands // nil judges nothing; secrets are masked all the same
 	PTY        bool             // a terminal; otherwise a script on standard input
+	Command    string           // what was asked to be run; empty for a login shell
 	Cols, Rows int
+	Erase      byte // the terminal's erase key (VERASE); 0: DEL
 
-	Send    func(p []byte) error              // to the target
-	Record  func(p []byte, secret bool) error // what was typed, once it is known whether it was shown
-	Verdict func(line string, v policy.Verdict)
-	Notice  func(text string) // for the user's screen
+	// Send sends to the target. It may block as long as the target likes.
+	Send func(p []byte) error
+	// Show shows to the client what the target drew; recorded is what the
+	// recording is to have of it, nil: the same. Calls are in order.
+	Show func(p, recorded []byte) error
+	// Record takes what was typed, once it is known whether it was shown.
+	Record func(p []byte, secret bool) error
+	// Judged hears of every line that was judged: before it is refused, and after
+	// it was let through. The line is empty where it was not shown.
+	Judged func(line string, v policy.Verdict)
+	// Notice tells the user something.
+	Notice func(text string)
 	// Terminate ends the session; it may be called from any goroutine.
 	Terminate func(reason string)
-
-	Now       func() time.Time                                   // nil: time.Now
-	AfterFunc func(d time.Duration, f func()) (stop func() bool) // nil: time.AfterFunc
+	// Failed ends the session because the judge itself has failed.
+	Failed func(reason string)
+	// RTT is the time of a round trip to the target.
+	RTT func() time.Duration
+	// Held hears how long each Enter was held.
+	Held func(d time.Duration)
 }
 
 // Judge judges one channel. Its methods are safe for concurrent use: Input is
-// for the client's bytes in order, Output for the target's in order.
+// for the client's bytes in order, Output for the target's in order. Input
+// blocks while a line is held; Output never waits for Input.
 type Judge struct {
 	cfg   Config
 	rules func(line string) policy.Verdict // cfg.Commands.Judge
+	erase byte
 
-	// sending is held while bytes go to the target, which may take as long as
-	// the target likes; mu never is, so that output is always let through.
-	// Lock order: sending, mu.
+	// sending is held while keys are worked on, which may take as long as the
+	// target likes; showing while something is shown, which may take as long as
+	// the client likes. Lock order: sending, showing, mu.
 	sending sync.Mutex
+	showing sync.Mutex
 
-	mu      sync.Mutex
-	screen  *term.Terminal
-	line    line
-	echo    echo
-	held    []byte // a commit byte and what came after it
-	since   time.Time
-	quiet   func() bool // stops the timer of the held byte
-	script  []byte      // without a terminal: the line so far
-	pending pending     // lines that the shell would still add to
-	prompts []string    // that lines were typed at
-	ended   atomic.Bool
-	closed  atomic.Bool
+	done  chan struct{} // closed by Close
+	once  sync.Once
+	ended atomic.Bool
+
+	mu       sync.Mutex
+	woken    chan struct{} // closed when output comes; nil: nobody waits
+	screen   *term.Terminal
+	line     line
+	echo     echo
+	mask     mask
+	pending  pending // lines that the shell would still add to
+	prompts  prompts
+	last     policy.Reader // what the last line that was let through does with keys
+	started  bool          // the first prompt was drawn
+	mute     bool          // the sentinel may do harm here
+	veil     *veil
+	bells    int       // since the veil fell
+	drawn    time.Time // of the last output
+	answered bool      // there was output since the last key
+	sent     time.Time // of the last key
+	ran      *ran      // the last line that was let through at a prompt, until it is seen to run
+	withheld *withheld
+	script   []byte // without a terminal: the line so far
 }
 
-// How long a held line waits for the screen: until it was quiet this long, and
-// no longer than that in all.
+// ran is when and where a line was let through.
+type ran struct {
+	row  int64
+	offs uint64 // how often bracketed paste had been switched off
+	at   time.Time
+}
+
+// later is when a condition is looked at again that no time makes true.
+const later = time.Hour
+
+// How long keys wait for the target.
 const (
-	quietFor = 60 * time.Millisecond
-	holdMax  = 600 * time.Millisecond
-	heldMax  = 64 << 10 // bytes typed behind a held line; more ends the wait
+	startMax  = 2 * time.Second       // for the first prompt
+	settleMax = 2 * time.Second       // until a line that was sent is seen to run
+	promptMax = 60 * time.Millisecond // until a prompt is drawn
 )
 
 // The largest screen that is modelled. Who has a larger one wraps elsewhere.
 const MaxColumns, MaxRows = term.MaxCols, term.MaxRows
 
-// New returns a judge of an empty screen.
+// New returns a judge of an empty screen. The caller closes it.
 func New(cfg Config) *Judge {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	j := &Judge{
+		cfg: cfg, rules: cfg.Commands.Judge, erase: cfg.Erase, screen: term.New(cfg.Cols, cfg.Rows),
+		done: make(chan struct{}), last: policy.ReadsShell,
 	}
-	if cfg.AfterFunc == nil {
-		cfg.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
+	if j.erase == 0 {
+		j.erase = del
 	}
-	j := &Judge{cfg: cfg, rules: cfg.Commands.Judge, screen: term.New(cfg.Cols, cfg.Rows)}
-	j.echo.record, j.echo.screen = cfg.Record, j.screen
+	if cfg.Command != "" {
+		j.last = policy.Reads(cfg.Command)
+		j.started = j.last != policy.ReadsShell
+	}
+	j.mask.init(cfg.Commands, cfg.Record)
+	j.echo.record, j.echo.screen = j.mask.typed, j.screen
 	return j
 }
 
@@ -102,51 +153,35 @@ func (j *Judge) Input(p []byte) (err error) {
 	switch {
 	case j.ended.Load():
 		return ErrTerminate
-	case j.closed.Load():
+	case j.isClosed():
 		return io.ErrClosedPipe
 	case !j.cfg.PTY:
 		return j.scripted(p)
+	case j.withheld != nil:
+		return j.behind(p)
 	}
-	var held, full bool
-	j.locked(func() {
-		if held = len(j.held) > 0; held {
-			j.held = append(j.held, p...)
-			full = len(j.held) > heldMax
-		}
-	})
-	switch {
-	case full:
-		return j.release()
-	case held:
-		return nil
-	}
-	return j.keys(p)
+	return j.typed(p)
 }
 
-// keys passes keys up to each commit byte, which is judged. j.sending is held.
-func (j *Judge) keys(p []byte) error {
-	for len(p) > 0 {
+// typed passes keys up to each one that may run the line, which is judged.
+// j.sending is held.
+func (j *Judge) typed(p []byte) error {
+	for len(p) > 0 && !j.isClosed() {
 		if j.line.discard { // set and read by the sender only
 			p = j.line.drop(p)
 			continue
 		}
+		j.ready()
 		var n int
-		var commit, hold bool
+		var commits bool
 		var err error
 		j.locked(func() {
-			n, commit = j.line.take(p, j.screen)
-			if err = j.echo.typed(p[:n]); err != nil {
-				return
+			n, commits = j.line.take(p, j.screen.Bracketed() && !j.screen.Alternate())
+			if bytes.Contains(j.line.keys, []byte(insertKey)) {
+				j.mute = true // text would be written over
 			}
-			j.watchEcho()
-			if hold = commit && j.cfg.Commands.Active() && j.line.odd; hold {
-				j.held = append([]byte(nil), p[n:]...)
-				j.since = j.cfg.Now()
-				if j.line.blind && j.prompted() {
-					j.arm(holdMax) // the screen does not show yet what the key did
-				} else {
-					j.arm(quietFor)
-				}
+			if err = j.echo.typed(p[:n]); err == nil {
+				j.watchEcho()
 			}
 		})
 		if err != nil {
@@ -156,206 +191,469 @@ func (j *Judge) keys(p []byte) error {
 			if err := j.cfg.Send(p[:n]); err != nil {
 				return err
 			}
+			j.locked(func() { j.sent, j.answered = time.Now(), false })
 		}
-		if hold || !commit {
+		if !commits {
 			return nil
 		}
-		p = p[n:]
-		if err := j.commit(p[0]); err != nil {
+		if err := j.commit(p[n]); err != nil {
 			return err
 		}
-		p = p[1:]
+		p = p[n+1:]
+		if j.withheld != nil {
+			return j.behind(p)
+		}
 	}
 	return nil
 }
 
-// arm starts the timer of a held byte. j.mu is held.
-func (j *Judge) arm(d time.Duration) {
-	if j.quiet != nil {
-		j.quiet()
+// ready waits, at the first key of a line, until the place is known where it
+// will be shown. j.sending is held.
+func (j *Judge) ready() {
+	if j.line.begun {
+		return
 	}
-	j.quiet = j.cfg.AfterFunc(d, func() {
-		var err error // a failed send is seen by the next Input
-		j.sending.Lock()
-		defer j.sending.Unlock()
-		defer j.guard(&err)
-		err = j.release()
+	if j.cfg.Commands.Active() {
+		if !j.started {
+			j.wait(startMax, func() time.Duration {
+				if j.screen.Bracketed() || j.leftOfCursor() != "" {
+					return j.quiet(quietFor)
+				}
+				return later
+			})
+		}
+		if r := j.ran; r != nil {
+			// Keys that come too early would be read by nobody knows whom.
+			j.wait(settleMax, func() time.Duration {
+				_, offs := j.screen.Events()
+				if j.screen.Cursor().Row != r.row || offs != r.offs {
+					return 0
+				}
+				return later
+			})
+			// A command that is over in no time leaves its prompt; then no key was
+			// typed ahead.
+			j.wait(promptMax+j.rtt()-time.Since(r.at), func() time.Duration {
+				if j.screen.Bracketed() || j.prompts.ends(j.leftOfCursor()) {
+					return 0
+				}
+				return later
+			})
+		}
+	}
+	j.wait(promptMax, func() time.Duration {
+		if j.screen.Alternate() || !j.screen.Bracketed() && j.leftOfCursor() == "" {
+			return 0
+		}
+		return j.quiet(anchorRest)
 	})
+	j.locked(j.begin)
 }
 
-// release judges the held line and passes on what was typed after it.
+// begin notes where the line will be shown. j.mu is held.
+func (j *Judge) begin() {
+	j.started, j.ran = true, nil
+	s, l := j.screen, &j.line
+	cur := s.Cursor()
+	l.begun, l.anchor, l.prompt = true, cur, s.Left(cur)
+	l.right = trim(s.Text(cur, s.End(cur)))
+	l.sure = j.quiet(anchorRest) <= 0
+	if p, ok := j.prompts.begin(l.prompt); ok && p != l.prompt && !j.prompts.exact(l.prompt) {
+		// A prompt and more: zsh has put a line there before a key was pressed.
+		l.anchor, l.prompt = s.After(s.LineStart(cur), p), p
+	}
+	j.mask.begin(l.anchor)
+}
+
+// leftOfCursor returns what stands left of the cursor on its line, if that is
+// more than blanks. j.mu is held.
+func (j *Judge) leftOfCursor() string {
+	left := j.screen.Left(j.screen.Cursor())
+	if trim(left) == "" {
+		return ""
+	}
+	return left
+}
+
+// commit judges the line that b would run, and sends, drops, withholds or ends.
 // j.sending is held.
-func (j *Judge) release() error {
-	var held []byte
-	j.locked(func() {
-		held, j.held = j.held, nil
-		if j.quiet != nil {
-			j.quiet()
-			j.quiet = nil
-		}
-	})
-	if len(held) == 0 || j.closed.Load() || j.ended.Load() {
-		return nil
-	}
-	if err := j.commit(held[0]); err != nil {
-		return err
-	}
-	return j.keys(held[1:])
-}
-
-// commit judges the line and sends, drops or ends. j.sending is held.
 func (j *Judge) commit(b byte) error {
-	var text string
-	var v policy.Verdict
-	var next pending
-	var paste bool
-	var err error
-	j.locked(func() {
-		text, v, next = j.verdict()
-		if j.echo.unseen() {
-			text = "" // it may be a password
-			if b != ctrlD {
-				j.line.keys = nil // nor is it yanked into a line that is told
-			}
-			if !j.prompted() {
-				next = pending{}
-			}
-			if !j.line.long {
-				v = unshown(v, j.prompted())
-			}
-		}
-		if v.Action <= sallyport.Alert {
-			j.learn()
-		}
-		if err = j.echo.committed(b); err != nil {
-			return
-		}
-		j.watchEcho()
-		paste = j.next(b, v, next)
-		j.ended.Store(v.Action == sallyport.Terminate)
-	})
+	began := time.Now()
+	v, text, what, err := j.decide(b)
 	if err != nil {
 		return err
 	}
-	if v.Action > sallyport.Allow {
-		j.cfg.Verdict(text, v)
+	if j.isClosed() { // what was waited for may not have come
+		return io.ErrClosedPipe
 	}
-	switch v.Action {
-	case sallyport.Terminate:
+	if j.cfg.Held != nil && v.Action <= sallyport.Alert && what == aLine {
+		j.cfg.Held(time.Since(began))
+	}
+	switch {
+	case what == ahead:
+		j.withhold(b, text)
+		return nil
+	case v.Action == sallyport.Terminate:
+		j.ended.Store(true)
+		j.cfg.Judged(text, v)
 		j.cfg.Terminate(v.Reason)
 		return ErrTerminate
-	case sallyport.Deny:
-		// Ctrl-C and never a carriage return: the line editor drops the line.
-		// Within a paste it would be text.
-		drop := string(rune(ctrlC))
-		if paste {
-			drop = pasteEnd + drop
-		}
-		if err := j.cfg.Send([]byte(drop)); err != nil {
-			return err
-		}
-		j.cfg.Notice("not run: " + v.Reason)
-		return nil
+	case v.Action == sallyport.Deny:
+		j.cfg.Judged(text, v)
+		return j.drop(v)
 	}
-	return j.cfg.Send([]byte{b})
+	j.locked(func() { err = j.passed(b, what) })
+	if err != nil {
+		return err
+	}
+	if v.Action == sallyport.Alert {
+		j.cfg.Judged(text, v)
+	}
+	if err := j.cfg.Send([]byte{b}); err != nil {
+		return err
+	}
+	j.sent = time.Now()
+	if v.Action == sallyport.Allow && what == aLine && text != "" {
+		j.cfg.Judged(text, v)
+	}
+	return nil
 }
 
-// next begins another line, which continues what is pending then. It returns
-// whether a line that was refused ended within a paste. j.mu is held.
-func (j *Judge) next(b byte, v policy.Verdict, then pending) (paste bool) {
+// kind is what a commit was.
+type kind int
+
+const (
+	aLine  kind = iota // of a shell
+	input              // for a program
+	pasted             // a line's end within a paste
+	ahead              // typed ahead: it waits for the prompt
+	maybe              // some shells would run the line at this key
+)
+
+// decide finds out what b would run and judges it. j.sending is held.
+func (j *Judge) decide(b byte) (v policy.Verdict, text string, what kind, err error) {
+	var in state
+	j.locked(func() { in = j.state(); what = j.kindOf(b, in) })
+	var r readings
 	switch {
-	case v.Action >= sallyport.Deny:
-		paste = j.line.paste
-		j.line.reset()
-		j.line.paste, j.line.discard = false, paste
-		j.pending = pending{}
-	case b == ctrlD: // in a line editor it deletes a character: the line goes on
-		j.line.ends = len(j.line.text)
-		j.line.note(b)
-		j.line.strange()
+	case !j.cfg.Commands.Active():
+		j.locked(func() { r = j.glimpse() })
+	case what == pasted:
+		r.add(string(j.line.text))
+		r.sure, r.seen = true, true
+	case in == fullscreen:
+		r = j.bottom()
+	case in == running:
+		return j.program(b)
 	default:
-		j.line.reset()
-		j.pending = then
+		r, err = j.look()
+		if err != nil {
+			return v, "", what, err
+		}
 	}
-	return paste
+	j.locked(func() { v, text = j.judge(&r, b, what) })
+	return v, text, what, nil
 }
 
-// verdict judges what would be run now: the worst that any reading of the line
-// meets, and what then waits for more. j.mu is held.
-func (j *Judge) verdict() (text string, worst policy.Verdict, next pending) {
-	if !j.cfg.Commands.Active() {
-		return "", worst, next
+// kindOf returns what a commit is. j.mu is held.
+func (j *Judge) kindOf(b byte, in state) kind {
+	l := &j.line
+	switch {
+	case in == fullscreen || in == running:
+		return input
+	case l.paste && j.screen.Bracketed():
+		return pasted
+	case l.softly(b):
+		return maybe
 	}
-	if j.line.any {
-		next.first, next.prompt = j.line.anchor, j.screen.Left(j.line.anchor)
+	return aLine
+}
+
+// state is where keys go.
+type state int
+
+const (
+	prompt     state = iota // a shell's line editor, or a shell without one
+	running                 // a program
+	fullscreen              // a program that has the whole screen
+)
+
+// state is computed from the screen, never remembered from events. j.mu is held.
+func (j *Judge) state() state {
+	s, l := j.screen, &j.line
+	known := j.prompts.ends(l.prompt)
+	if !known {
+		_, known = j.prompts.begin(j.leftOfCursor())
 	}
-	lines := j.line.candidates(j.screen, j.prompts)
+	switch {
+	case known || len(j.pending.open) > 0:
+		return prompt
+	case s.Alternate() && j.last != policy.ReadsShell:
+		return fullscreen
+	case s.Bracketed() || j.last == policy.ReadsShell:
+		return prompt
+	}
+	return running
+}
+
+// look waits until the screen shows the line, and reads it. j.sending is held.
+func (j *Judge) look() (readings, error) {
+	var r readings
+	// The fast path; or the echo is on its way.
+	if j.line.plain() && j.line.sure && j.wait(quietFor+j.rtt(), func() time.Duration {
+		if j.shows() {
+			return 0
+		}
+		return later
+	}) {
+		r.add(string(j.line.text))
+		r.sure, r.seen = true, true
+		return r, nil
+	}
+	var bar bool
+	j.locked(func() { bar = j.mayBar() })
+	shown := true
+	if bar {
+		var err error
+		if shown, err = j.bar(); err != nil {
+			return r, err
+		}
+	} else {
+		j.rest()
+	}
+	j.locked(func() { r = j.read() })
+	r.sure = r.sure && shown
+	return r, nil
+}
+
+// shows reports whether the screen shows what plain keys made. j.mu is held.
+func (j *Judge) shows() bool {
+	s, l := j.screen, &j.line
+	if !l.plain() || !l.sure || j.prompts.exact(l.prompt) != j.prompts.ends(l.prompt) {
+		return false
+	}
+	return s.Left(l.anchor) == l.prompt && s.Text(l.anchor, s.Cursor()) == string(l.text)
+}
+
+// glimpse is look for a role without rules, where nothing waits. j.mu is held.
+func (j *Judge) glimpse() readings {
+	var r readings
+	if in := j.state(); in != prompt || !j.line.sure {
+		return r
+	}
+	if j.line.plain() {
+		if j.screen.Bracketed() || j.shows() {
+			r.add(string(j.line.text))
+		}
+	} else if found := j.read(); found.sure {
+		r = found
+	}
+	if len(r.lines) > 0 {
+		r.sure, r.seen = true, true
+	}
+	return r
+}
+
+// judge returns the worst that any reading of the line meets. j.mu is held.
+func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, text string) {
+	c, l := j.cfg.Commands, &j.line
+	var next pending
+	next.first, next.prompt = l.anchor, l.prompt
+	lines := r.lines
 	if p := &j.pending; len(p.open) > 0 {
 		if len(lines) == 0 {
 			lines = []string{""}
 		}
 		// After a Ctrl-C, or at another prompt like that of the first line, the
 		// shell has probably dropped it.
-		again := next.first != p.first && next.prompt == p.prompt && strings.TrimSpace(p.prompt) != ""
-		p.alone = p.alone || again || j.line.broke
+		again := next.first != p.first && next.prompt == p.prompt && trim(p.prompt) != ""
+		p.alone = p.alone || again || l.broke
 		next.first, next.prompt = p.first, p.prompt
 	}
+	if what == maybe && b == '#' {
+		for _, line := range lines {
+			r.doubt(trimComment(line))
+		}
+	}
 	for _, line := range lines {
-		v := j.pending.judge(j.cfg.Commands, j.rules, line, len(lines) == 1, &next)
+		v := j.pending.judge(c, j.rules, line, len(lines) == 1, &next)
 		if text == "" || v.Action > worst.Action {
 			text, worst = line, v
 		}
 	}
-	// Keys that could mean anything at a prompt, and a screen that shows nothing
-	// of it: nobody can say what this Enter runs.
-	blank := text == "" && j.line.odd && j.line.blind && j.prompted()
-	if v := j.cfg.Commands.Unverifiable(); (j.line.long || blank) && v.Action > worst.Action {
+	for _, line := range r.weak {
+		if v := c.Judge(line); v.Rule != "" && v.Action > worst.Action {
+			text, worst = line, v
+		}
+	}
+	if len(lines) > 1 && worst.Rule == "" && worst.Action > sallyport.Alert && worst.Class != sallyport.ClassUnverifiable {
+		worst.Action = sallyport.Alert // of several readings one is wrong
+	}
+	// Nobody can say what this key runs.
+	blank := !r.sure && len(r.lines)+len(r.weak) == 0 && l.odd
+	if v := c.Unverifiable(); (l.long || blank) && v.Action > worst.Action {
 		worst = v
 	}
-	return text, worst, next
+	if j.unseen(r) {
+		worst = unshown(worst)
+		text = ""
+		if b != ctrlD {
+			l.keys = nil // nor is it yanked into a line that is told
+		}
+	}
+	if what == aLine || what == pasted || what == maybe && worst.Action >= sallyport.Deny {
+		j.after(b, worst, next, r)
+	}
+	return worst, text
 }
 
-// Output takes what the target shows, before it is shown, and returns what to
-// show.
-func (j *Judge) Output(p []byte) []byte {
-	if !j.cfg.PTY || j.ended.Load() {
-		return p
+// after prepares for what follows the verdict. j.mu is held.
+func (j *Judge) after(b byte, v policy.Verdict, next pending, r *readings) {
+	l := &j.line
+	if v.Action >= sallyport.Deny {
+		return
 	}
+	if r.sure && l.sure && l.plain() && l.any && !j.screen.Alternate() && !l.paste && j.shows() {
+		j.prompts.learn(l.prompt)
+	}
+	if v.Class == sallyport.ClassTamper {
+		j.mute = true
+	}
+	whole := j.pending.joined(r.lines)
+	if b != ctrlD {
+		j.pending = next
+	}
+	switch {
+	case len(next.open) > 0:
+	case trim(whole) != "":
+		j.last = policy.Reads(whole)
+	case l.any && !r.sure:
+		j.last = policy.ReadsNothing
+	}
+}
+
+// passed notes that b goes to the target. j.mu is held.
+func (j *Judge) passed(b byte, what kind) error {
+	l := &j.line
+	if err := j.echo.committed(b, what == aLine && !j.echo.late); err != nil {
+		return err
+	}
+	j.watchEcho()
+	switch {
+	case what == maybe:
+		l.key(b)
+		return nil
+	case what == pasted:
+		text, keys := l.text, l.keys
+		l.text, l.keys, l.kept = text[:0], keys[:0], l.kept[:0]
+		l.odd, l.moved = true, inside // the real Enter is for all of it
+		return nil
+	case b == ctrlD: // a part of a line: the rest goes on
+		l.ends = len(l.text)
+		l.note(b)
+		l.strange(l.moved)
+		return nil
+	}
+	if what == aLine && j.screen.Bracketed() {
+		_, offs := j.screen.Events()
+		j.ran = &ran{row: j.screen.Cursor().Row, offs: offs, at: time.Now()}
+	}
+	l.reset()
+	return j.mask.end()
+}
+
+// drop makes the line editor drop the line: with Ctrl-C, and never a carriage
+// return. Within a paste it would be text. j.sending is held.
+func (j *Judge) drop(v policy.Verdict) error {
 	var err error
-	defer j.guard(&err)
+	cut := string(rune(ctrlC))
 	j.locked(func() {
-		// What was typed may be on the screen at the end of a row only, before
-		// the output of the line that it ran.
-		for rest := p; len(rest) > 0; {
-			n := len(rest)
-			if len(j.echo.typedp) > 0 {
-				if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
-					n = max(i, 1)
-				}
-			}
-			_, _ = j.screen.Write(rest[:n])
-			_ = j.echo.shown() // a recording that failed ends the session by itself
-			rest = rest[n:]
+		l := &j.line
+		paste := l.paste
+		if paste {
+			cut = pasteEnd + cut
 		}
-		j.line.drawn(j.screen)
-		if len(j.held) > 0 {
-			left := holdMax - j.cfg.Now().Sub(j.since)
-			if left > 0 && j.line.blind && j.prompted() {
-				j.arm(left)
-			} else if left > 0 {
-				j.arm(min(quietFor, left))
+		err = j.mask.end()
+		l.reset()
+		l.paste, l.discard, l.broke = false, paste, true
+		l.escape = l.escape[:0]
+		j.pending = pending{}
+	})
+	if err != nil {
+		return err
+	}
+	if err := j.cfg.Send([]byte(cut)); err != nil {
+		return err
+	}
+	j.sent = time.Now()
+	j.cfg.Notice("not run: " + v.Reason)
+	return nil
+}
+
+// Output takes what the target shows, and shows it.
+func (j *Judge) Output(p []byte) (err error) {
+	if !j.cfg.PTY || j.ended.Load() {
+		return j.cfg.Show(p, nil)
+	}
+	defer j.guard(&err)
+	j.showing.Lock()
+	defer j.showing.Unlock()
+	show, recorded := p, []byte(nil)
+	j.locked(func() {
+		recorded = j.draw(p)
+		j.drawn, j.answered = time.Now(), true
+		if j.woken != nil {
+			close(j.woken)
+			j.woken = nil
+		}
+		j.bells += bytes.Count(p, []byte{0x07})
+		if v := j.veil; v != nil && !v.off {
+			v.raw = append(v.raw, p...)
+			show = nil
+			if len(v.raw) > veilMax {
+				v.off, show, recorded = true, v.lift(j.screen), nil
 			}
 		}
 	})
-	return p
+	return j.show(show, recorded)
+}
+
+func (j *Judge) show(p, recorded []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return j.cfg.Show(p, recorded)
+}
+
+// draw shows p on the model, and returns what the recording is to have of it, nil
+// for p itself. j.mu is held.
+func (j *Judge) draw(p []byte) []byte {
+	// What was typed may be on the screen at the end of a row only, before the
+	// output of the line that it ran.
+	for rest := p; len(rest) > 0; {
+		n := len(rest)
+		if len(j.echo.held) > 0 || j.mask.on() {
+			if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
+				n = max(i, 1)
+			}
+		}
+		j.mask.draw(j.screen, rest[:n], len(p)-len(rest))
+		_ = j.echo.shown() // a recording that failed ends the session by itself
+		rest = rest[n:]
+	}
+	return j.mask.masked(p)
 }
 
 // watchEcho masks what stays unseen. j.mu is held.
 func (j *Judge) watchEcho() {
-	j.echo.watch(j.cfg.AfterFunc, func() {
+	wait := echoWait
+	if j.screen.Bracketed() {
+		wait = settleMax
+	}
+	j.echo.watch(wait+j.rtt(), func() {
 		var err error
 		defer j.guard(&err)
-		j.locked(func() { err = j.echo.mask() })
+		j.locked(func() { err = j.echo.hide() })
 	})
 }
 
@@ -372,20 +670,86 @@ func (j *Judge) Resize(cols, rows int) {
 func (j *Judge) Close() {
 	var err error
 	defer j.guard(&err)
-	if !j.cfg.PTY {
-		if j.sending.TryLock() { // otherwise Input is still sending: there is no end
-			defer j.sending.Unlock()
-			err = j.endScript()
-		}
-		j.closed.Store(true)
-		return
+	if !j.cfg.PTY && j.sending.TryLock() { // otherwise Input is still sending: there is no end
+		defer j.sending.Unlock()
+		err = j.endScript()
 	}
-	j.closed.Store(true)
-	j.locked(func() {
-		if j.quiet != nil {
-			j.quiet()
+	j.once.Do(func() { close(j.done) })
+	if j.cfg.PTY {
+		j.locked(func() {
+			j.echo.stop()
+			err = j.echo.hide()
+			_ = j.mask.end()
+		})
+	}
+}
+
+func (j *Judge) isClosed() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits until a condition holds, at most a time, and reports whether it
+// does. The condition is asked with the state locked; it returns 0 where it
+// holds, or after which time to ask again if nothing is drawn before.
+func (j *Judge) wait(most time.Duration, holds func() time.Duration) (ok bool) {
+	end := time.NewTimer(max(0, most))
+	defer end.Stop()
+	for {
+		var again time.Duration
+		var woken chan struct{}
+		j.locked(func() {
+			if again = holds(); j.woken == nil {
+				j.woken = make(chan struct{})
+			}
+			woken = j.woken
+		})
+		if again <= 0 {
+			return true
 		}
-		j.echo.stop()
-		err = j.echo.mask()
-	})
+		ask := time.NewTimer(again)
+		select {
+		case <-woken:
+		case <-ask.C:
+		case <-end.C:
+			ask.Stop()
+			j.locked(func() { ok = holds() <= 0 })
+			return ok
+		case <-j.done:
+			ask.Stop()
+			return false
+		}
+		ask.Stop()
+	}
+}
+
+// quiet returns how long it is until nothing was drawn for d. j.mu is held.
+func (j *Judge) quiet(d time.Duration) time.Duration { return d - time.Since(j.drawn) }
+
+func (j *Judge) rtt() time.Duration {
+	if j.cfg.RTT == nil {
+		return 0
+	}
+	return min(j.cfg.RTT(), 2*time.Second)
+}
+
+// locked runs f with the state locked, and unlocks it where f panics.
+func (j *Judge) locked(f func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f()
+}
+
+// guard ends the session where the model of the screen or the rules panicked:
+// what cannot be judged must not pass, and must not take other sessions along.
+func (j *Judge) guard(err *error) {
+	if r := recover(); r != nil {
+		j.ended.Store(true)
+		*err = ErrTerminate
+		j.cfg.Failed(fmt.Sprintf("the judge failed (%T)", r)) // the value may hold what was typed
+	}
 }

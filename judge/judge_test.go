@@ -18,7 +18,9 @@ import (
 // bench is a judge with everything around it noted down.
 type bench struct {
 	sent     safeBuffer
-	recorded bytes.Buffer
+	shown    safeBuffer
+	typed    int // bytes recorded
+	failed   bool
 	verdicts []policy.Verdict
 	ended    string
 	*judge.Judge
@@ -45,12 +47,18 @@ func (s *safeBuffer) String() string {
 func newBench(cfg judge.Config) *bench {
 	b := &bench{}
 	cfg.Send = func(p []byte) error { _, err := b.sent.Write(p); return err }
-	cfg.Record = func(p []byte, _ bool) error { _, err := b.recorded.Write(p); return err }
-	if cfg.Verdict == nil {
-		cfg.Verdict = func(_ string, v policy.Verdict) { b.verdicts = append(b.verdicts, v) }
+	cfg.Record = func(p []byte, _ bool) error { b.typed += len(p); return nil }
+	cfg.Show = func(p, _ []byte) error { _, err := b.shown.Write(p); return err }
+	if cfg.Judged == nil {
+		cfg.Judged = func(_ string, v policy.Verdict) {
+			if v.Action > sallyport.Allow {
+				b.verdicts = append(b.verdicts, v)
+			}
+		}
 	}
 	cfg.Notice = func(string) {}
 	cfg.Terminate = func(reason string) { b.ended = reason }
+	cfg.Failed = func(reason string) { b.ended, b.failed = reason, true }
 	b.Judge = judge.New(cfg)
 	return b
 }
@@ -100,11 +108,13 @@ func TestScriptsAreJudgedLineByLine(t *testing.T) {
 // Attack (O7): make the judge itself fail. Its session ends, nobody else's, and
 // what was typed is told to nobody.
 func TestAPanicEndsTheSession(t *testing.T) {
-	b := newBench(judge.Config{Commands: rules(t), PTY: true, Cols: 80, Rows: 24, Verdict: func(line string, _ policy.Verdict) { panic(line) }})
+	b := newBench(judge.Config{Commands: rules(t), PTY: true, Cols: 80, Rows: 24, Judged: func(line string, _ policy.Verdict) { panic(line) }})
+	defer b.Close()
+	_ = b.Output([]byte("$ "))
 	if err := b.Input([]byte("rm -rf victim\r")); !errors.Is(err, judge.ErrTerminate) {
 		t.Errorf("Input: %v", err)
 	}
-	if b.ended == "" || strings.Contains(b.ended, "victim") {
+	if !b.failed || strings.Contains(b.ended, "victim") {
 		t.Errorf("ended %q", b.ended)
 	}
 	if got := b.sent.String(); strings.Contains(got, "\r") {
@@ -120,29 +130,32 @@ func TestAPanicEndsTheSession(t *testing.T) {
 func TestAHeldEnterIsJudgedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(judge.Config{Commands: rules(t), PTY: true, Cols: 80, Rows: 24})
-		b.Output([]byte("\x1b[?2004h$ "))
-		if err := b.Input([]byte("\x1b[A\r")); err != nil {
-			t.Fatal(err)
-		}
-		if got := b.sent.String(); got != "\x1b[A" {
+		defer b.Close()
+		_ = b.Output([]byte("\x1b[?2004h$ "))
+		began := time.Now()
+		go func() { _ = b.Input([]byte("\x1b[A\r")) }()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := b.sent.String(); strings.Contains(got, "\r") {
 			t.Errorf("sent %q before anything was shown", got)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		// Nobody knows what it would have run: unverifiable is denied.
-		if got := b.sent.String(); got != "\x1b[A\x03" || len(b.verdicts) != 1 || b.verdicts[0].Class != sallyport.ClassUnverifiable {
-			t.Errorf("sent %q, verdicts %+v", got, b.verdicts)
+		if got := b.sent.String(); !strings.HasSuffix(got, "\x03") || len(b.verdicts) != 1 || b.verdicts[0].Class != sallyport.ClassUnverifiable {
+			t.Errorf("after %s: sent %q, verdicts %+v", time.Since(began), got, b.verdicts)
 		}
-		if err := b.Input([]byte("\x1b[A\r")); err != nil {
-			t.Fatal(err)
-		}
-		b.Output([]byte("rm -rf x"))
-		time.Sleep(time.Second)
+		// It is shown, but the editor is in a mode where the sentinel is no text.
+		sent := len(b.sent.String())
+		go func() { _ = b.Input([]byte("\x1b[A\r")) }()
+		time.Sleep(10 * time.Millisecond)
+		_ = b.Output([]byte("rm -rf x"))
+		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if got := b.sent.String(); got != "\x1b[A\x03\x1b[A" || b.ended == "" {
+		if got := b.sent.String()[sent:]; strings.ContainsAny(got, "\r\x03") || b.ended == "" {
 			t.Errorf("sent %q, ended %q", got, b.ended)
 		}
-		b.Close()
 	})
 }
 
@@ -153,55 +166,69 @@ func FuzzBytesPass(f *testing.F) {
 	f.Add([]byte("\x1b[200~a\rb\x1b[201~\x04\x0f\x03"), []byte("\x1b[?1049h\x1b[?2004l"), uint8(1))
 	f.Add([]byte("\xff\xfe\x00é\x1b"), []byte("\xe2\x98"), uint8(200))
 	f.Fuzz(func(t *testing.T, in, out []byte, size uint8) {
-		b := newBench(judge.Config{PTY: true, Cols: 80, Rows: 24, AfterFunc: func(time.Duration, func()) func() bool {
-			return func() bool { return true } // time stands still
-		}})
-		step := int(size) + 1
-		for a, z := in, out; len(a)+len(z) > 0; {
-			n, m := min(step, len(a)), min(step, len(z))
-			if err := b.Input(a[:n]); err != nil {
-				t.Fatal(err)
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(judge.Config{PTY: true, Cols: 80, Rows: 24})
+			b.play(in, out, int(size)+1)
+			b.Close()
+			if got := b.sent.String(); got != string(in) {
+				t.Errorf("sent %q, not %q", got, in)
 			}
-			if got := b.Output(z[:m]); !bytes.Equal(got, z[:m]) {
-				t.Fatalf("shown %q, not %q", got, z[:m])
+			if got := b.shown.String(); got != string(out) {
+				t.Errorf("shown %q, not %q", got, out)
 			}
-			a, z = a[n:], z[m:]
-		}
-		b.Close()
-		if got := b.sent.String(); got != string(in) {
-			t.Errorf("sent %q, not %q", got, in)
-		}
-		if !bytes.Equal(b.recorded.Bytes(), in) {
-			t.Errorf("recorded %q, not %q", b.recorded.Bytes(), in)
-		}
+			if got := b.typed; got != len(in) {
+				t.Errorf("recorded %d bytes of %d", got, len(in))
+			}
+		})
 	})
 }
 
+// play sends and shows two texts in pieces, side by side.
+func (b *bench) play(in, out []byte, size int) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for len(in) > 0 {
+			n := min(size, len(in))
+			if b.Input(in[:n]) != nil {
+				return
+			}
+			in = in[n:]
+		}
+	}()
+	for len(out) > 0 {
+		n := min(size, len(out))
+		_ = b.Output(out[:n])
+		out = out[n:]
+		time.Sleep(5 * time.Millisecond)
+	}
+	<-done
+}
+
 // Whatever is typed and shown, the judge of the sample's rules does not panic,
-// and sends nothing after it has ended the session.
+// and sends nothing after it has ended the session. The client never sees the
+// sentinel.
 func FuzzJudge(f *testing.F) {
 	f.Add([]byte("rm -rf x\r"), []byte("$ "), uint8(3))
 	f.Add([]byte("\x1b[A\x1b[D\x7f\x08\x15\r\x04"), []byte("\x1b[?2004h> "), uint8(0))
 	f.Add([]byte("\x1b[200~shutdown\r\x1b[201~ls\r"), []byte("\x1b[?1049h"), uint8(9))
 	f.Fuzz(func(t *testing.T, in, out []byte, size uint8) {
-		b := newBench(judge.Config{Commands: rules(t), PTY: true, Cols: 20, Rows: 5, AfterFunc: func(time.Duration, func()) func() bool {
-			return func() bool { return true }
-		}})
-		step := int(size) + 1
-		for a, z := in, out; len(a)+len(z) > 0; {
-			n, m := min(step, len(a)), min(step, len(z))
-			before := len(b.sent.String())
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(judge.Config{Commands: rules(t), PTY: true, Cols: 20, Rows: 5})
+			b.play(in, out, int(size)+1)
+			sent := b.sent.String()
 			over := b.ended != ""
-			err := b.Input(a[:n])
-			if (err != nil) != (b.ended != "") || over && len(b.sent.String()) != before {
-				t.Fatalf("error %v, ended %q, sent %d more bytes", err, b.ended, len(b.sent.String())-before)
+			err := b.Input([]byte("x"))
+			if (err != nil) != over || over && b.sent.String() != sent {
+				t.Fatalf("error %v, ended %q, sent %d more bytes", err, b.ended, len(b.sent.String())-len(sent))
 			}
-			if strings.Contains(b.ended, "failed") {
+			if b.failed {
 				t.Fatal(b.ended)
 			}
-			b.Output(z[:m])
-			a, z = a[n:], z[m:]
-		}
-		b.Close()
+			if strings.Contains(b.shown.String(), " ]{") && !bytes.Contains(out, []byte(" ]{")) {
+				t.Fatalf("shown %q", b.shown.String())
+			}
+			b.Close()
+		})
 	})
 }

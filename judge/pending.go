@@ -85,3 +85,14 @@ func (p *pending) add(before unfinished, line string, v policy.Verdict, sole boo
 		p.open = append(p.open, before)
 	}
 }
+
+// joined returns the text that the last of the lines belongs to.
+func (p *pending) joined(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	if len(p.open) == 0 || p.alone {
+		return lines[0]
+	}
+	return string(p.open[0].text) + "\n" + lines[0]
+}

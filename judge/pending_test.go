@@ -3,7 +3,7 @@ package judge
 import (
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"sallyport"
 	"sallyport/policy"
@@ -17,7 +17,7 @@ type work struct {
 	ended           string
 	calls, bytes    int
 	always          bool // every line waits for more; to read it would be slow
-	notices, frozen int
+	notices         int
 }
 
 func newWork(t *testing.T, pty bool) *work {
@@ -31,12 +31,17 @@ func newWork(t *testing.T, pty bool) *work {
 	w := &work{}
 	w.Judge = New(Config{
 		Commands: c, PTY: pty, Cols: 80, Rows: 24,
-		Send:      func(p []byte) error { w.sent.Write(p); return nil },
-		Record:    func([]byte, bool) error { return nil },
-		Verdict:   func(_ string, v policy.Verdict) { w.verdicts = append(w.verdicts, v) },
+		Send:   func(p []byte) error { w.sent.Write(p); return w.echoes(p) },
+		Show:   func(_, _ []byte) error { return nil },
+		Record: func([]byte, bool) error { return nil },
+		Judged: func(_ string, v policy.Verdict) {
+			if v.Action > sallyport.Allow {
+				w.verdicts = append(w.verdicts, v)
+			}
+		},
 		Notice:    func(string) { w.notices++ },
 		Terminate: func(reason string) { w.ended = reason },
-		AfterFunc: func(time.Duration, func()) func() bool { w.frozen++; return func() bool { return true } },
+		Failed:    func(reason string) { w.ended = reason },
 	})
 	w.rules = func(line string) policy.Verdict {
 		w.calls++
@@ -47,9 +52,23 @@ func newWork(t *testing.T, pty bool) *work {
 		return c.Judge(line)
 	}
 	if pty {
-		w.Output([]byte("\x1b[?2004h$ "))
+		_ = w.Output([]byte("\x1b[?2004h$ "))
 	}
+	t.Cleanup(w.Close)
 	return w
+}
+
+// echoes shows what was sent as a line editor does, that asks for more.
+func (w *work) echoes(p []byte) error {
+	if !w.cfg.PTY {
+		return nil
+	}
+	prompt := "\r\n$ "
+	if len(w.pending.open) > 0 {
+		prompt = "\r\n> "
+	}
+	shown := strings.NewReplacer("\r", prompt, "\x7f", "\b \b").Replace(string(p))
+	return w.Output([]byte(shown))
 }
 
 // input sends lines one by one, until the judge has had enough.
@@ -76,7 +95,9 @@ func lines(first string, n int, line string, last ...string) []string {
 
 // Attack: send a long here-document, loop or quote, of which the judge
 // reads all that came before again for each line.
-func TestTheWorkOnALongTextIsBounded(t *testing.T) {
+func TestTheWorkOnALongTextIsBounded(t *testing.T) { synctest.Test(t, workIsBounded) }
+
+func workIsBounded(t *testing.T) {
 	const always = 1 << 20
 	for _, tt := range []struct {
 		name  string
@@ -116,7 +137,9 @@ func TestTheWorkOnALongTextIsBounded(t *testing.T) {
 
 // Attack (C3): hide a forbidden line behind a text that is not read again, or
 // that is longer than what is remembered.
-func TestLongTextsHideNothing(t *testing.T) {
+func TestLongTextsHideNothing(t *testing.T) { synctest.Test(t, longTextsHideNothing) }
+
+func longTextsHideNothing(t *testing.T) {
 	for name, all := range map[string][]string{
 		"after the document":      lines("cat <<E", 100, "x", "E", "rm -r x"),
 		"after one with <<-":      lines("cat <<-E", 100, "x", "E", "rm -r x"),
@@ -139,7 +162,9 @@ func TestLongTextsHideNothing(t *testing.T) {
 }
 
 // A here-document's text is no command, however the lines before it were typed.
-func TestTextIsNoCommand(t *testing.T) {
+func TestTextIsNoCommand(t *testing.T) { synctest.Test(t, textIsNoCommand) }
+
+func textIsNoCommand(t *testing.T) {
 	for _, pty := range []bool{false, true} {
 		w := newWork(t, pty)
 		all := []string{"cat > f <<E", "rm -r x", "", "echo 'rm -r x", "E", "x='", "rm -r x", "'", "ls"}

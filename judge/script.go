@@ -28,7 +28,7 @@ func (j *Judge) scripted(p []byte) error {
 		// A line of this length is no line: nobody could have read it.
 		v := j.cfg.Commands.Unverifiable()
 		if v.Action >= sallyport.Deny {
-			j.cfg.Verdict("", v)
+			j.cfg.Judged("", v)
 			return j.stopScript(v.Reason)
 		}
 		rest := j.script
@@ -40,7 +40,7 @@ func (j *Judge) scripted(p []byte) error {
 
 // endScript judges and sends a last line without an end.
 func (j *Judge) endScript() error {
-	if len(j.script) == 0 || j.ended.Load() || j.closed.Load() {
+	if len(j.script) == 0 || j.ended.Load() || j.isClosed() {
 		return nil
 	}
 	rest := j.script
@@ -53,8 +53,8 @@ func (j *Judge) scriptLine(raw []byte) error {
 	var next pending
 	v := j.pending.judge(j.cfg.Commands, j.rules, text, true, &next)
 	j.pending = next
-	if v.Action > sallyport.Allow {
-		j.cfg.Verdict(text, v)
+	if strings.TrimSpace(text) != "" {
+		j.cfg.Judged(text, v)
 	}
 	switch v.Action {
 	case sallyport.Terminate, sallyport.Deny:

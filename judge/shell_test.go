@@ -44,6 +44,7 @@ type desk struct {
 	recorded strings.Builder // secrets as •
 	verdicts []policy.Verdict
 	lines    []string
+	accepted []string
 	notices  []string
 	ended    string // the reason of Terminate
 }
@@ -76,11 +77,19 @@ func sit(t *testing.T, commands *policy.Commands, shell ...string) *desk {
 			})
 			return nil
 		},
-		Verdict: func(line string, v policy.Verdict) {
-			d.change(func() { d.lines, d.verdicts = append(d.lines, line), append(d.verdicts, v) })
+		Show: func(p, _ []byte) error { d.change(func() { d.seen.Write(p) }); return nil },
+		Judged: func(line string, v policy.Verdict) {
+			d.change(func() {
+				if v.Action > sallyport.Allow {
+					d.lines, d.verdicts = append(d.lines, line), append(d.verdicts, v)
+				} else {
+					d.accepted = append(d.accepted, line)
+				}
+			})
 		},
 		Notice:    func(text string) { d.change(func() { d.notices = append(d.notices, text) }) },
 		Terminate: func(reason string) { d.change(func() { d.ended = reason }) },
+		Failed:    func(reason string) { d.change(func() { d.ended = reason }) },
 	})
 	go func() {
 		defer close(d.gone)
@@ -88,8 +97,7 @@ func sit(t *testing.T, commands *policy.Commands, shell ...string) *desk {
 		for {
 			n, err := tty.Read(buf)
 			if n > 0 {
-				p := d.judge.Output(buf[:n])
-				d.change(func() { d.seen.Write(p) })
+				_ = d.judge.Output(buf[:n])
 			}
 			if err != nil {
 				return

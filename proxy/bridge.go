@@ -148,6 +148,9 @@ func (b *bridge) run(asked []*ssh.Request, reqs, upReqs <-chan *ssh.Request) {
 	}
 	b.stop()
 	b.up.Close()
+	if b.judge != nil && b.pty.Load() != nil {
+		b.judge.Close() // what it holds is for nobody
+	}
 	target.Wait()
 	if b.files != nil {
 		b.files.Close()
@@ -188,7 +191,11 @@ func (b *bridge) request(req *ssh.Request) {
 			b.refuse(req, "malformed or late")
 			return
 		}
-		if sized(&p.Columns, &p.Rows) {
+		changed := sized(&p.Columns, &p.Rows)
+		if b.x.commands().Active() {
+			changed = readable(&p) || changed
+		}
+		if changed {
 			req.Payload = wire.Marshal(p)
 		}
 		if b.pass(req) { // else it is a command without one, and is treated so
@@ -223,7 +230,11 @@ func (b *bridge) request(req *ssh.Request) {
 			_ = req.Reply(false, nil)
 			return
 		}
-		if sized(&w.Columns, &w.Rows) {
+		changed := sized(&w.Columns, &w.Rows)
+		if b.x.commands().Active() {
+			changed = roomy(&w.Columns, &w.Rows) || changed
+		}
+		if changed {
 			req.Payload = wire.Marshal(w)
 		}
 		b.resize(w)
@@ -383,28 +394,32 @@ func (b *bridge) output(from io.Reader, to io.Writer, stderr bool) {
 			listener.read(p)
 		}
 		if b.judge != nil && !stderr {
-			p = b.judge.Output(p)
+			return b.judge.Output(p)
 		}
 		if b.files != nil && !stderr {
 			return b.files.FromTarget(p)
 		}
-		return b.deliver(to, p, stderr)
+		return b.deliver(to, p, nil, stderr)
 	})
 	if b.files != nil && !stderr {
 		b.unfollowed(errors.Join(err, b.files.TargetDone()))
 	}
 }
 
-// deliver records what the client is sent, and sends it.
-func (b *bridge) deliver(to io.Writer, p []byte, stderr bool) error {
+// deliver records what the client is sent, and sends it. recorded is what the
+// recording has of it where a secret is in it; nil: the same.
+func (b *bridge) deliver(to io.Writer, p, recorded []byte, stderr bool) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	if recorded == nil {
+		recorded = p
+	}
 	if rec := b.rec.Load(); rec != nil {
 		write := rec.Output
 		if stderr {
 			write = rec.Stderr
 		}
-		if err := write(p); err != nil && !b.x.recordingFailed(err) {
+		if err := write(recorded); err != nil && !b.x.recordingFailed(err) {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func (b *bridge) follow(c *transfer.Command) {
 	cfg := transfer.Config{
 		Rules:    b.role().Files,
 		Target:   b.up,
-		Client:   writerFunc(func(p []byte) (int, error) { return len(p), b.deliver(b.ch, p, false) }),
+		Client:   writerFunc(func(p []byte) (int, error) { return len(p), b.deliver(b.ch, p, nil, false) }),
 		Report:   b.moved,
 		Confused: b.confused,
 		Exited: func() (int, bool) {

@@ -46,7 +46,7 @@ func (c *conn) lost() {
 
 // watchTarget begins to watch the session's target; the function ends it.
 func (x *session) watchTarget() (forget func()) {
-	p := &front.Pulse{Vital: x.vital, Ask: func() { ask(x.target) }, Lost: func() {
+	p := &front.Pulse{Vital: x.vital, Ask: x.measure, Lost: func() {
 		x.end(&sallyport.Ending{Cause: sallyport.CauseTargetLost, Reason: silent})
 	}}
 	x.srv.heart.Watch(p)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -40,6 +41,8 @@ type session struct {
 	adrift chan struct{} // closed when the target has hung up
 
 	unrecorded sync.Once // the alert that a failed recording was passed over
+	lines      *notes    // of the commands in the audit log
+	rtt        atomic.Int64
 
 	// mu guards what follows. begin holds it while it looks up the grant, so
 	// that a recheck either sees the grant or comes before the look-up.
@@ -63,7 +66,7 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 		return nil, err
 	}
 	x := &session{
-		srv: s, conn: c, ended: make(chan struct{}),
+		srv: s, conn: c, ended: make(chan struct{}), lines: newNotes(5, 100),
 		bridges: map[*bridge]struct{}{}, tunnels: map[*tunnel]struct{}{}, listens: map[string]uint32{}, endpoints: map[string]*endpoint{},
 		info: sallyport.Session{
 			ID: id, User: c.identity.User, Access: c.login.Access, From: c.from,

@@ -8,7 +8,6 @@ import (
 
 	"sallyport"
 	"sallyport/internal/wire"
-	"sallyport/judge"
 	"sallyport/policy"
 	"sallyport/recorder"
 )
@@ -42,12 +41,14 @@ func (b *bridge) start(req *ssh.Request) {
 		b.deny(req, "mosh needs UDP past the gateway, which would go unseen; use ssh")
 		return
 	}
-	commands := b.x.srv.Policy().Commands(b.x.role.Name)
+	commands := b.x.commands()
 	if b.kind == sallyport.ChannelExec {
-		v := commands.Judge(command)
-		if !b.verdict(command, v) {
-			b.forbid(req, v)
-			return
+		if v := commands.Judge(command); v.Action > sallyport.Allow {
+			b.judged(commands, command, v)
+			if v.Action >= sallyport.Deny {
+				b.forbid(req, v)
+				return
+			}
 		}
 	}
 	moves, err := b.moves(command)
@@ -59,14 +60,14 @@ func (b *bridge) start(req *ssh.Request) {
 	e.Channel = b.name
 	e.Details = map[string]string{"kind": string(b.kind), "pty": strconv.FormatBool(b.pty.Load() != nil)}
 	if b.kind == sallyport.ChannelExec {
-		e.Details["command"] = command
+		e.Details["command"] = commands.Masked(command)
 	}
 	if err := b.x.srv.Audit.Append(e); err != nil {
 		b.x.srv.Log.Error().Err(err).Msg("cannot write the audit log")
 		b.deny(req, "the audit log cannot be written")
 		return
 	}
-	if err := b.record(command); err != nil && !b.x.recordingFailed(err) {
+	if err := b.record(commands.Masked(command)); err != nil && !b.x.recordingFailed(err) {
 		_ = req.Reply(true, nil)
 		return
 	}
@@ -113,80 +114,6 @@ func (b *bridge) record(command string) error {
 	}
 	b.rec.Store(rec)
 	return nil
-}
-
-// watch puts the judge between the client's keys and the target, where there
-// is a terminal, or a shell that reads its commands from its input.
-func (b *bridge) watch(commands *policy.Commands, command string) {
-	pty := b.pty.Load()
-	script := pty == nil && commands.Active() && (b.kind == sallyport.ChannelShell ||
-		b.kind == sallyport.ChannelExec && policy.ReadsScript(command))
-	if pty == nil && !script {
-		return
-	}
-	cfg := judge.Config{
-		Commands: commands,
-		PTY:      pty != nil,
-		Send:     func(p []byte) error { _, err := b.up.Write(p); return err },
-		Record: func(p []byte, secret bool) error {
-			rec := b.rec.Load()
-			if rec == nil {
-				return nil
-			}
-			var err error
-			if secret {
-				err = rec.InputMasked(len(p))
-			} else {
-				err = rec.Input(p)
-			}
-			if err != nil && !b.x.recordingFailed(err) {
-				return err
-			}
-			return nil
-		},
-		Verdict: func(line string, v policy.Verdict) { b.verdict(line, v) },
-		Notice:  b.say,
-		Terminate: func(reason string) {
-			b.x.end(&sallyport.Ending{Cause: sallyport.CauseForbiddenCommand, Reason: reason})
-		},
-		Now: b.x.srv.Now,
-	}
-	if pty != nil {
-		cfg.Cols, cfg.Rows = shown(pty.Columns, pty.Rows)
-	}
-	b.judge = judge.New(cfg)
-}
-
-// verdict writes down what was judged and reports whether it may pass.
-func (b *bridge) verdict(line string, v policy.Verdict) bool {
-	refused := v.Action >= sallyport.Deny
-	if v.Action == sallyport.Allow {
-		return true
-	}
-	e := b.x.event("command." + v.Action.String())
-	e.Channel, e.Outcome, e.Reason = b.name, v.Action.String(), v.Reason
-	e.Severity = sallyport.SeverityAlert
-	e.Details = map[string]string{"line": line, "rule": v.Rule}
-	if v.Class != "" {
-		e.Details["class"] = string(v.Class)
-	}
-	b.mark(v.Action.String() + ": " + line)
-	if v.Action == sallyport.Terminate {
-		b.x.conn.note(e)
-	} else {
-		b.x.conn.sparingly(e)
-	}
-	return !refused
-}
-
-// forbid carries out a refusal of an exec request.
-func (b *bridge) forbid(req *ssh.Request, v policy.Verdict) {
-	if v.Action == sallyport.Terminate {
-		_ = req.Reply(true, nil)
-		b.x.end(&sallyport.Ending{Cause: sallyport.CauseForbiddenCommand, Reason: v.Reason})
-		return
-	}
-	b.deny(req, "the command was refused: "+v.Reason)
 }
 
 // deny ends one channel that never starts, with a line that says why. The

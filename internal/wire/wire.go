@@ -58,6 +58,19 @@ func ParsePty(payload []byte) (Pty, error) {
 	return p, unmarshal(payload, &p)
 }
 
+// VERASE is the terminal mode that names the erase key (RFC 4254, section 8).
+const VERASE = 3
+
+// Mode returns a mode of the terminal, if the client has named it.
+func (p Pty) Mode(op byte) (value uint32, ok bool) {
+	for m := p.Modes; len(m) >= 5 && m[0] != 0 && m[0] < 160; m = m[5:] { // others have no length
+		if m[0] == op {
+			return uint32(m[1])<<24 | uint32(m[2])<<16 | uint32(m[3])<<8 | uint32(m[4]), true
+		}
+	}
+	return 0, false
+}
+
 // ParseWindow reads a window-change.
 func ParseWindow(payload []byte) (Window, error) {
 	var w Window

@@ -1,0 +1,277 @@
+package judge
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"sallyport/internal/term"
+)
+
+// Keys with a meaning of their own.
+const (
+	ctrlC     = 0x03
+	ctrlD     = 0x04
+	backspace = 0x08
+	tab       = 0x09
+	lf        = 0x0a
+	cr        = 0x0d
+	ctrlO     = 0x0f // readline runs the line and fetches the next
+	ctrlR     = 0x12
+	ctrlU     = 0x15
+	ctrlW     = 0x17
+	ctrlZ     = 0x1a
+	esc       = 0x1b
+	ctrlQuit  = 0x1c // Ctrl-\
+	del       = 0x7f
+)
+
+// lineMax bounds the keys that are kept of one line, in bytes.
+const lineMax = 64 << 10
+
+// reach says how far to the left of the line's end keys may have moved the cursor.
+type reach int
+
+const (
+	atEnd   reach = iota // the cursor is where text was typed last: nothing is right of it
+	maybeIn              // history: nearly always at the end
+	inside               // Left, Home and the like
+)
+
+// line is what was typed since the last commit.
+type line struct {
+	text []byte // what plain keys made
+	kept []byte // text where Ctrl-H erases nothing, as in dash
+	keys []byte // all of them, as they came
+	ends int    // where the text goes on after a Ctrl-D, which may have run what was before
+
+	begun  bool     // the place is known where it will be shown
+	sure   bool     // and nothing was being drawn there
+	anchor term.Pos // that place
+	prompt string   // what stood left of it
+	right  string   // what stood right of it: a right prompt
+
+	any    bool // a key was pressed
+	odd    bool // a key whose effect only the screen tells: history, completion, editing
+	moved  reach
+	long   bool // keys were lost
+	broke  bool // a key before it may have dropped what the line would continue
+	last   key  // the last key
+	vi     bool // Escape was pressed: it may be a vi user's
+	quoted bool // the last key takes the next one as text
+
+	// These outlive the line.
+	escape  []byte // an escape sequence that has begun
+	paste   bool   // inside a bracketed paste
+	discard bool   // of a paste that was refused: nothing of it is sent
+	kill    []byte // what readline would yank
+}
+
+// key is a kind of key.
+type key int
+
+const (
+	plainKey key = iota
+	tabKey
+	escKey
+	otherKey
+)
+
+const (
+	pasteBegin = "\x1b[200~"
+	pasteEnd   = "\x1b[201~"
+	insertKey  = "\x1b[2~"
+)
+
+func (l *line) reset() {
+	if bytes.ContainsFunc(l.keys, func(r rune) bool { return r < ' ' }) {
+		_, l.kill = readline(l.keys, l.kill)
+	}
+	*l = line{escape: l.escape[:0], paste: l.paste, discard: l.discard, kill: l.kill}
+}
+
+// note keeps a key as it came. Of too many, what they made is kept.
+func (l *line) note(b byte) {
+	if len(l.keys) >= lineMax {
+		text, kill := readline(l.keys, l.kill)
+		l.keys, l.kill, l.long = append(l.keys[:0], text...), kill, l.long || len(text) > lineMax/2
+		l.keys = l.keys[:min(len(l.keys), lineMax/2)]
+	}
+	l.keys = append(l.keys, b)
+}
+
+// take follows the keys of p up to the next one that may run the line, and
+// returns how many bytes that were and whether p[n] is such a key. It is one in
+// the middle of an escape sequence too: a shell without a line editor knows
+// none.
+func (l *line) take(p []byte, bracketed bool) (n int, commits bool) {
+	for i, b := range p {
+		if l.commits(b, bracketed) {
+			return i, true
+		}
+		l.any = true
+		l.key(b)
+	}
+	return len(p), false
+}
+
+// commits reports whether b may make a shell run the line.
+func (l *line) commits(b byte, bracketed bool) bool {
+	switch b {
+	case cr, lf, ctrlO:
+		return true
+	case ctrlD: // dash runs what was typed at the second one
+		return !bracketed && len(l.keys) > 0
+	}
+	return l.softly(b)
+}
+
+// softly reports whether b ends a key that runs the line in some shells and
+// does something else in others: zsh's accept-and-hold (Esc a), bash's
+// insert-comment (Esc #), and Enter as the keypad or a modern terminal sends it.
+func (l *line) softly(b byte) bool {
+	if len(l.escape) == 0 {
+		return b == '#' && l.vi
+	}
+	switch s := string(l.escape); {
+	case s == "\x1b":
+		return b == 'a' || b == 'A' || b == '#'
+	case s == "\x1bO":
+		return b == 'M'
+	case b == 'u':
+		return strings.HasPrefix(s, "\x1b[13") || strings.HasPrefix(s, "\x1b[10;") || strings.HasPrefix(s, "\x1b[57414")
+	case b == '~':
+		return strings.HasPrefix(s, "\x1b[27;") && strings.HasSuffix(s, ";13")
+	}
+	return false
+}
+
+// strange notes a key whose effect only the screen tells.
+func (l *line) strange(to reach) { l.odd, l.moved, l.last = true, max(l.moved, to), otherKey }
+
+func (l *line) key(b byte) {
+	l.note(b)
+	l.broke = l.broke || b == ctrlC || b == ctrlD
+	quoted := l.quoted
+	l.quoted = false
+	switch {
+	case quoted:
+		l.add(b)
+		l.strange(l.moved)
+	case b == ctrlC && !l.paste: // within a paste it may be text
+		l.reset()
+		l.broke = true
+	case len(l.escape) > 0:
+		l.inEscape(b)
+	case b == esc:
+		l.escape = append(l.escape[:0], b)
+		l.strange(l.moved)
+		l.last = escKey
+	case b == backspace: // erases in readline, is text where the erase key is another
+		l.erase()
+		l.strange(l.moved)
+	case b == del:
+		l.erase()
+		l.last = plainKey
+		_, size := utf8.DecodeLastRune(l.kept)
+		l.kept = l.kept[:len(l.kept)-size]
+	case b == ctrlU:
+		l.text, l.kept, l.ends, l.last = l.text[:0], l.kept[:0], 0, plainKey
+	case b == ctrlW:
+		cut := strings.TrimRight(string(l.text), " ")
+		l.text = l.text[:strings.LastIndexByte(cut, ' ')+1]
+		l.kept = append(l.kept[:0], l.text...)
+		l.ends = min(l.ends, len(l.text))
+		l.strange(l.moved) // what a word is depends on the shell
+	case b == tab:
+		l.strange(l.moved)
+		l.last = tabKey
+	case b == ctrlE, b == ctrlF, b == ctrlK:
+		l.strange(l.moved)
+	case b == ctrlV, b == ctrlQ:
+		l.strange(l.moved)
+		l.quoted = true
+	case b == 0x0e, b == 0x10: // Ctrl-N, Ctrl-P
+		l.strange(maybeIn)
+	case b < 0x20: // Ctrl-Z too: bash keeps the line
+		l.strange(inside)
+	default:
+		l.add(b)
+		l.last = plainKey
+	}
+}
+
+func (l *line) add(b byte) {
+	if len(l.kept) >= lineMax {
+		l.long = true
+		return
+	}
+	l.text, l.kept = append(l.text, b), append(l.kept, b)
+}
+
+func (l *line) erase() {
+	_, size := utf8.DecodeLastRune(l.text)
+	l.text = l.text[:len(l.text)-size]
+	l.ends = min(l.ends, len(l.text))
+}
+
+// inEscape follows an escape sequence. All but the marks of a bracketed paste
+// make the line one that only the screen tells.
+func (l *line) inEscape(b byte) {
+	l.escape = append(l.escape, b)
+	s := string(l.escape)
+	switch {
+	case len(s) == 2 && (b == '[' || b == 'O'):
+		return
+	case len(s) > 2 && (b < 0x40 || b > 0x7e) && len(s) < 32:
+		return
+	}
+	l.vi = l.vi || len(s) == 2
+	switch s {
+	case pasteBegin:
+		l.paste = true
+	case pasteEnd:
+		l.paste = false
+	case "\x1b[A", "\x1bOA", "\x1b[B", "\x1bOB":
+		l.strange(maybeIn)
+	case "\x1b[C", "\x1bOC", "\x1b[F", "\x1bOF", "\x1b[4~", "\x1b[8~", "\x1b[3~", insertKey:
+		l.strange(l.moved)
+	default:
+		l.strange(inside)
+	}
+	l.escape = l.escape[:0]
+}
+
+// plain reports whether the text is all that the keys can have made, in any
+// line editor.
+func (l *line) plain() bool { return !l.odd && !l.long && len(l.escape) == 0 }
+
+// drop swallows the rest of a paste that was refused, and returns what follows.
+func (l *line) drop(p []byte) []byte {
+	for i, b := range p {
+		if len(l.escape) < len(pasteEnd) && b == pasteEnd[len(l.escape)] {
+			l.escape = append(l.escape, b)
+		} else if l.escape = l.escape[:0]; b == esc {
+			l.escape = append(l.escape, b)
+		}
+		if string(l.escape) == pasteEnd || b == ctrlC {
+			l.escape, l.discard = l.escape[:0], false
+			return p[i+1:]
+		}
+	}
+	return nil
+}
+
+// guesses are readings of the line from the keys alone.
+func (l *line) guesses() readings {
+	var r readings
+	r.add(string(l.text))
+	r.add(string(l.text[l.ends:]))
+	r.add(string(l.kept))
+	// Typed ahead, cursor keys are seen by the line editor and not shown before.
+	for _, keys := range [][]byte{l.keys, cooked(l.keys)} {
+		edited, _ := readline(keys, l.kill)
+		r.add(edited)
+	}
+	return r
+}

@@ -1,0 +1,203 @@
+package judge
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sallyport"
+	"sallyport/policy"
+)
+
+// program decides about an Enter where no shell reads: it is for a program, ends
+// a secret, or was typed ahead for a shell that will read it later.
+// j.sending is held.
+func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err error) {
+	var guess readings
+	var last policy.Reader
+	j.locked(func() {
+		guess, last = j.line.guesses(), j.last
+		v, text = j.guess(&guess)
+	})
+	switch {
+	case v.Action == sallyport.Allow && !j.line.odd:
+		return policy.Verdict{}, "", input, nil
+	case !j.echoed():
+		// Not shown: a secret, or the keys of a program that has the keyboard to
+		// itself.
+		return policy.Verdict{}, "", input, nil
+	case last == policy.ReadsInput:
+		if v.Action > sallyport.Alert {
+			v.Action = sallyport.Alert
+		}
+		return v, text, input, nil
+	case v.Action == sallyport.Allow && !j.literal():
+		return policy.Verdict{}, "", input, nil
+	}
+	// It looks like a command, or has keys that only a line editor understands.
+	atPrompt := false
+	j.locked(func() { atPrompt = j.line.sure && trim(j.line.prompt) != "" && v.Action > sallyport.Alert })
+	if atPrompt {
+		return v, text, aLine, nil
+	}
+	if v.Action == sallyport.Alert {
+		return v, text, input, nil
+	}
+	return v, text, ahead, nil
+}
+
+// guess judges what the keys may be; only a rule counts. j.mu is held.
+func (j *Judge) guess(r *readings) (worst policy.Verdict, text string) {
+	for _, line := range r.lines {
+		if v := j.cfg.Commands.Judge(line); v.Rule != "" && v.Action > worst.Action {
+			worst, text = v, line
+		}
+	}
+	return worst, text
+}
+
+// echoed waits for the echo of what was typed, and reports whether it came.
+// j.sending is held.
+func (j *Judge) echoed() bool {
+	return j.wait(echoWait+j.rtt()-time.Since(j.sent), func() time.Duration {
+		l := &j.line
+		cur := j.screen.Cursor()
+		shown := j.screen.Text(j.screen.LineStart(cur), j.screen.End(cur))
+		want := string(visible(l.text))
+		if want != "" && strings.Contains(shown, want) || caret.MatchString(shown) {
+			return 0
+		}
+		return later
+	})
+}
+
+// caret matches a control key as a terminal in its own line mode shows it.
+var caret = regexp.MustCompile(`\^[@-_?]`)
+
+// literal reports whether the control keys were shown as themselves: no program
+// has the keyboard, so they wait for whoever reads next. j.sending is held.
+func (j *Judge) literal() (yes bool) {
+	j.locked(func() {
+		cur := j.screen.Cursor()
+		yes = caret.MatchString(j.screen.Text(j.screen.LineStart(cur), j.screen.End(cur)))
+	})
+	return yes
+}
+
+// bottom reads the command that a program with the whole screen may be asked to
+// run: vim's :!cmd, less's !cmd. j.sending is held.
+func (j *Judge) bottom() readings {
+	j.rest()
+	var r readings
+	j.locked(func() {
+		cur := j.screen.Cursor()
+		row := trim(j.screen.Text(j.screen.LineStart(cur), j.screen.End(cur)))
+		for _, text := range []string{row, string(visible(j.line.keys))} {
+			if i := strings.LastIndexAny(text, ":"); i >= 0 && strings.Contains(text[i:], "!") {
+				_, cmd, _ := strings.Cut(text[i:], "!")
+				r.doubt(cmd)
+			}
+			if cmd, ok := strings.CutPrefix(text, "!"); ok {
+				r.doubt(cmd)
+			}
+		}
+	})
+	return r
+}
+
+// withheld is an Enter that was typed ahead, with what came after it.
+type withheld struct {
+	queue []byte
+	ons   uint64 // how often bracketed paste had been switched on
+	since time.Time
+}
+
+// withhold keeps an Enter until a prompt appears, where its line is judged again.
+// j.sending is held.
+func (j *Judge) withhold(b byte, text string) {
+	w := &withheld{queue: []byte{b}, since: time.Now()}
+	j.locked(func() { w.ons, _ = j.screen.Events(); j.withheld = w })
+	go j.release(w)
+}
+
+// heldMax bounds what is typed behind a withheld line, in bytes.
+const heldMax = 64 << 10
+
+// slow is after what time a user is told why nothing happens.
+const slow = time.Second
+
+// behind takes keys that come after a withheld line. Ctrl-C and its like go to
+// the program at once; the terminal then forgets all that was typed.
+// j.sending is held.
+func (j *Judge) behind(p []byte) error {
+	w := j.withheld
+	i := bytes.IndexAny(p, string([]byte{ctrlC, ctrlZ, ctrlQuit}))
+	if i < 0 {
+		w.queue = append(w.queue, p[:min(len(p), heldMax-len(w.queue))]...)
+		return nil
+	}
+	j.locked(func() {
+		j.withheld = nil
+		j.line.reset()
+		j.line.broke = true
+	})
+	if err := j.cfg.Send(p[i : i+1]); err != nil {
+		return err
+	}
+	return j.typed(p[i+1:])
+}
+
+// release waits for a prompt, and works on what was withheld.
+func (j *Judge) release(w *withheld) {
+	var err error // a failed send is seen by the next Input
+	defer j.guard(&err)
+	gone := func() bool { return j.withheld != w }
+	appeared := func() time.Duration {
+		if gone() {
+			return 0
+		}
+		if ons, _ := j.screen.Events(); ons == w.ons && !j.prompted(w) {
+			return later
+		}
+		return j.quiet(quietFor)
+	}
+	if !j.wait(slow, appeared) && !j.isClosed() {
+		j.cfg.Notice("held until a prompt appears, as it looks like a command; Ctrl-C drops it")
+		if !j.wait(24*time.Hour, appeared) {
+			return
+		}
+	}
+	j.sending.Lock()
+	defer j.sending.Unlock()
+	if gone() || j.isClosed() || j.ended.Load() {
+		return
+	}
+	queue := w.queue
+	j.locked(func() {
+		j.withheld = nil
+		l := &j.line
+		l.sure = false // it is drawn where the prompt is, not where it was typed
+		l.prompt = j.leftOfCursor()
+		j.last = policy.ReadsShell // a prompt has appeared
+	})
+	if err = j.commit(queue[0]); err == nil {
+		if j.withheld != nil {
+			err = j.behind(queue[1:])
+		} else {
+			err = j.typed(queue[1:])
+		}
+	}
+}
+
+// prompted reports whether a prompt of a shell without a line editor stands
+// where the cursor is. j.mu is held.
+func (j *Judge) prompted(w *withheld) bool {
+	if !j.drawn.After(w.since) {
+		return false
+	}
+	left := j.leftOfCursor()
+	_, begins := j.prompts.begin(left)
+	return begins || j.prompts.ends(left) || slices.ContainsFunc(marks, func(m string) bool { return strings.HasSuffix(left, m) })
+}
