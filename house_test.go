@@ -58,6 +58,7 @@ var arrows = map[string][]string{
 	"cmd/sallyport":        {"*"},
 	"internal/bench":       {"*"},
 	"internal/conformance": {},
+	"internal/commands":    {},
 }
 
 // owners names the only packages that may import a heavy or a dangerous module,
