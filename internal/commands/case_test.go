@@ -39,6 +39,7 @@ type Case struct {
 	Cols, Rows int               // 0: 80, 24
 	Lang       string            // LC_ALL; "": C.UTF-8
 	Way        string            // how the gateway is passed; "": they take turns
+	Early      bool              // types before the first prompt
 
 	Steps []Step
 	After []Step // forbidden: leads back to the shell's prompt after the refusal

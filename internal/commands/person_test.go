@@ -164,7 +164,11 @@ func (p *person) run() (err error) {
 			err = fmt.Errorf("%w\nshown: %q\nscreen:\n%s", err, p.raw[max(0, len(p.raw)-3000):], picture(p.screen))
 		}
 	}()
-	if err := p.does(append([]Step{Prompt}, p.c.Steps...)); err != nil {
+	steps := p.c.Steps
+	if !p.c.Early {
+		steps = append([]Step{Prompt}, steps...)
+	}
+	if err := p.does(steps); err != nil {
 		return err
 	}
 	switch {
