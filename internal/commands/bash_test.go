@@ -6,6 +6,9 @@ func init() {
 	tables = append(tables, bashTyping, bashWords, bashLines, bashHistory, bashEditing)
 }
 
+// ask is an rc file that gives read a prompt.
+const ask = "ask='Name? '"
+
 func bash(name, reason string, steps ...Step) Case { return bad("bash", name, reason, steps...) }
 
 var bashTyping = []Case{
@@ -26,8 +29,8 @@ var bashTyping = []Case{
 	bash("escape sequences split", "a byte per packet", Bytes("m -rf victim"+strings.Repeat(left, 12)+"r\r")),
 	bash("after an empty line", "Enter alone, then the line", Enter, Prompt, Line(harm)),
 	bash("after many empty lines, in one packet", "each gives a prompt that looks the same", Keys("\r\r\r"+harm+"\r")),
-	bash("after a password", "what read -s takes is no line", Line("read -s secret"), Keys("hunter2-read\r"), Prompt, Line(harm)),
-	bash("after a password, in one packet", "the secret must not hide the line", Keys("read -s secret\rhunter2-read\r"+harm+"\r")),
+	bash("after a password", "what read -s takes is no line", Line(`read -s -p "$ask" secret`), Wait("Name? "), Keys("hunter2-read\r"), Prompt, Line(harm)).rc(ask),
+	bash("after a password, in one packet", "the secret must not hide the line", Keys("read -s secret\nhunter2-read\n"+harm+"\n")),
 	bash("before the first prompt", "typed while the rc file is still read", Wait("booting"), Keys(harm+"\r")).
 		rc("printf 'boot%s\\n' ing; sleep 0.5").early(),
 	bash("half before the first prompt", "the anchor of the line is never seen", Wait("booting"), Keys("rm -rf "), Prompt, Keys("victim"), Shown(harm), Enter).
@@ -48,14 +51,14 @@ var bashTyping = []Case{
 	bash("typed ahead, from history", "an arrow that a program does not see", asleep(up+up+"\r")).history(harm + "\n"),
 	bash("typed ahead, the terminal does not echo", "nothing is shown of it until the prompt",
 		Line("stty -echo; printf 'as%s\\n' leep; sleep 0.7; stty echo"), Wait("asleep"), Keys(harm+"\r")),
-	bash("typed to read, then run", "a program reads a line, the shell the next", Line("read x"), Keys("hello\r"+harm+"\r")),
-	bash("after cat", "its input ends by Ctrl-D, the next line is the shell's", Line("cat > note"), Keys("text\r"), Wait("text"), Keys(ctrlD), Prompt, Line(harm)),
-	bash("after cat, in one packet", "text, Ctrl-D, line", Keys("cat > note\rtext\r"+ctrlD+harm+"\r")),
-	bash("after cat, cut off", "Ctrl-C ends cat", Line("cat"), Keys("rm"), Wait("rm"), Keys(ctrlC), Prompt, Line(harm)),
-	bash("after Ctrl-Z", "cat is stopped, the shell reads", Line("cat"), Keys("x\r"), Wait("x\r\nx"), Keys(ctrlZ), Prompt, Line(harm)),
+	bash("typed to read, then run", "a program reads a line, the shell the next", Line(`read -p "$ask" x`), Wait("Name? "), Keys("hello\r"+harm+"\r")).rc(ask),
+	bash("after cat", "its input ends by Ctrl-D, the next line is the shell's", Line("echo g''o; cat > note"), Wait("go\r"), Keys("text\r"), Wait("text"), Keys(ctrlD), Prompt, Line(harm)),
+	bash("after cat, in one packet", "text, Ctrl-D, line", Line("echo g''o; cat > note"), Wait("go\r"), Keys("text\r"+ctrlD+harm+"\r")),
+	bash("after cat, cut off", "Ctrl-C ends cat", Line("echo g''o; cat"), Wait("go\r"), Keys("rm"), Wait("rm"), Keys(ctrlC), Prompt, Line(harm)),
+	bash("after Ctrl-Z", "cat is stopped, the shell reads", Line("echo g''o; cat"), Wait("go\r"), Keys("x\r"), Wait("x\r\nx"), Keys(ctrlZ), Prompt, Line(harm)),
 	bash("in a shell in the shell", "bash in bash", Line("bash"), Prompt, Line(harm)),
 	bash("in dash in the shell", "no line editor", Line("dash"), Prompt, Line(harm)),
-	bash("in dash in the shell, in one packet", "no line editor, typed ahead", Keys("dash\r"+harm+"\r")),
+	bash("in dash in the shell, in one packet", "no line editor, typed ahead", Keys("dash\n"+harm+"\n")),
 	bash("after a shell in the shell", "back at the first prompt", Line("dash"), Prompt, Line("exit"), Prompt, Line(harm)),
 	bash("by exec with a terminal", "ssh -tt host bash -i", Line(harm)).by("exec"),
 	bash("by the jump", "ssh -J", Keys(harm+"\r")).by("jump"),
@@ -103,10 +106,10 @@ var bashWords = []Case{
 	bash("dynamic", "$(echo rm)", Line("$(echo rm) -rf victim")).with(opaque),
 	bash("a glob as the command", "/bin/r[m]", Line("/bin/r[m] -rf victim")).with(opaque),
 	bash("a pipe into a shell", "echo | sh", Line("echo 'rm -rf victim' | sh")).with(opaque),
-	bash("cat into a shell", "the next line is run by sh", Line("cat | sh"), Keys(harm+"\r"), Keys(ctrlD)).with(opaque),
+	bash("cat into a shell", "the next line is run by sh", Line("echo g''o; cat | sh"), Wait("go\r"), Keys(harm+"\r"), Keys(ctrlD)).with(opaque),
 	bash("an interpreter", "python -c", Line(`python3 -c 'import os; os.system("rm -rf victim")'`)).with(opaque),
 	bash("a variable across lines", "x=rm was a line before", Run("x=rm"), Line("$x -rf victim")).with(opaque),
-	bash("read and run", "a line read as data, then run", Line("read x; $x"), Keys(harm+"\r")).with(opaque),
+	bash("read and run", "a line read as data, then run", Line(`read -p "$ask" x; $x`), Wait("Name? "), Keys(harm+"\r")).rc(ask).with(opaque),
 
 	miss("bash", "a variable across lines, opaque allowed", "only an alert is raised: the class opaque is for this", Run("x=rm"), Line("$x -rf victim")),
 	miss("bash", "an alias of the rc file", "what an rc file defines is not seen", Line("zap")).rc("alias zap='rm -rf victim'"),
@@ -199,7 +202,7 @@ var bashEditing = []Case{
 	bash("Delete", "the key", Keys("xrm -rf victim"+home+del+"\r")),
 	bash("a comment sign taken away", "# at the start", Keys("#"+harm+ctrlA+ctrlD+"\r")),
 	bash("killed and yanked", "Ctrl-K, Ctrl-Y", Keys("-rf victim"+ctrlA+ctrlK+"rm "+ctrlY+"\r")),
-	bash("the kill before yanked", "Ctrl-Y, Meta-y", Keys(harm+ctrlU+"echo"+ctrlU+ctrlY+"\x1by\r")),
+	bash("the kill before yanked", "Ctrl-Y, Meta-y", Keys(harm+ctrlU+"true\r"), Prompt, Keys("echo"+ctrlU+ctrlY+"\x1by\r")),
 	bash("killed on another line", "yanked after it", Keys(harm+ctrlU+"true\r"), Prompt, Keys(ctrlY+"\r")),
 	bash("transposed", "Ctrl-T", Keys("mr"+ctrlT+" -rf victim\r")),
 	bash("lower case", "Meta-l", Keys("RM\x1bb\x1bl -rf victim\r")),
@@ -208,12 +211,12 @@ var bashEditing = []Case{
 	bash("a comment toggled", "Meta-1 Meta-# takes the # away and runs the line without Enter", Keys("#"+harm), Shown("victim"), Keys("\x1b1\x1b#")),
 	bash("a comment toggled, in one packet", "the same, unseen", Keys("#"+harm+"\x1b1\x1b#")),
 	bash("a line expanded", "Meta-Ctrl-E", Run("x=rm"), Keys("$x -rf victim\x1b"+ctrlE), Shown(harm), Enter),
-	bash("a macro", "Ctrl-X ( … Ctrl-X ) Ctrl-X e", Keys(ctrlX+"("+harm+ctrlX+")"+ctrlU+ctrlX+"e\r")),
+	bash("a macro", "Ctrl-X ( … Ctrl-X ) Ctrl-X e", Keys(ctrlX+"("), Slow(harm), Keys(ctrlX+")"+ctrlU+ctrlX+"e\r")),
 	bash("completed", "Tab for the name", Keys("rm -rf vic"+tab), Shown("victim/"), Enter),
 	bash("completed, in one packet", "Tab for the name", Keys("rm -rf vic"+tab+"\r")),
 	bash("completed, the program", "Tab for the program", Keys("rmdi"+tab+strings.Repeat(bs, 4)+" -rf victim\r")),
 	bash("a list of completions first", "Tab Tab draws the prompt anew", Keys("rm -rf v"+tab+tab), Wait("vi"), Keys("ictim"), Shown("victim"), Enter).file("vase", ""),
-	bash("globs expanded", "Ctrl-X *", Keys("rm -rf vic*"+ctrlX+"*"), Shown("victim "), Enter),
+	bash("globs expanded", "Ctrl-X *", Keys("rm -rf vic*"+ctrlX+"*"), Shown("victim"), Enter),
 	bash("the screen cleared", "Ctrl-L in the line", Keys("rm -rf "+ctrlL+"victim"), Shown(harm), Enter),
 	bash("the screen cleared, in one packet", "Ctrl-L in the line", Keys("rm -rf "+ctrlL+"victim\r")),
 	bash("vi mode", "set -o vi", Run("set -o vi"), Line(harm)),
@@ -222,7 +225,7 @@ var bashEditing = []Case{
 	bash("vi mode, Enter in command mode", "ESC, then Enter", Keys(harm), Shown(harm), Keys(esc), Think(100), Enter).rc("set -o vi"),
 	bash("vi mode, recalled", "ESC k", Keys(esc), Think(100), Keys("k"), Shown(harm), Enter).rc("set -o vi").history(harm + "\n"),
 	bash("vi mode, searched", "ESC /", Keys(esc), Think(100), Keys("/vict\r"), Shown(harm), Enter).rc("set -o vi").history(harm + "\ntrue\n"),
-	bash("vi mode, a word put", "dd, p", Keys("xrm -rf victim"+esc), Think(100), Keys("0xddp\r")).rc("set -o vi"),
+	bash("vi mode, a line put", "yy, dd, p", Keys("xrm -rf victim"+esc), Think(100), Keys("0xyydd"+"p\r")).rc("set -o vi"),
 	bash("vi mode by ESC Enter", "Meta-Enter changes the mode and runs nothing", Keys(harm), Shown(harm), Keys("\x1b\r"), Think(100), Enter),
 	bash("Ctrl-V", "a quoted key is text", Keys("true "+ctrlV+tab+"; "+harm+"\r")),
 	bash("two lines in the editor", "Ctrl-V Ctrl-J", Keys("true"+ctrlV+ctrlJ+harm+"\r")),

@@ -13,7 +13,7 @@ type kind string
 const (
 	forbidden kind = "forbidden" // refused; does damage where nothing judges
 	innocent  kind = "innocent"  // not disturbed: the effect is exactly the wanted one
-	missed    kind = "known miss"
+	missed    kind = "missed"
 )
 
 // ruleSet names the rules of a case; see rules.

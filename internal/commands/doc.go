@@ -11,7 +11,7 @@
 // terminal, the gateway, an OpenSSH sshd, a login shell. Both run a part of the
 // table; COMMANDS_ALL=1, or a -run that names cases, runs all of it:
 //
-//	go test ./internal/commands -run 'TestDirect/bash:_plain$'
+//	go test ./internal/commands -run 'TestDirect/forbidden/bash:_plain$'
 //
 // COMMANDS_RUNS=10 repeats each case. COMMANDS_LATENCY=0,120ms adds so much to
 // each round trip between judge and shell. COMMANDS_PARALLEL=4 runs so many cases

@@ -35,6 +35,9 @@ func everything() bool {
 	return os.Getenv("COMMANDS_ALL") != "" || strings.Contains(flag.Lookup("test.run").Value.String(), "/")
 }
 
+// id is the case's name among the tests.
+func (c *Case) id() string { return string(c.Kind) + "/" + c.Name }
+
 func part(all []*Case, every int) []*Case {
 	if everything() {
 		return all
@@ -94,10 +97,10 @@ func TestTable(t *testing.T) {
 	seen := map[string]bool{}
 	count := map[kind]int{}
 	for _, c := range cases() {
-		if seen[c.Name] || c.Name == "" || c.Reason == "" || shells[c.Shell] == nil {
+		if seen[c.id()] || c.Name == "" || c.Reason == "" || shells[c.Shell] == nil {
 			t.Errorf("%q: no name of its own, no reason or no shell", c.Name)
 		}
-		seen[c.Name] = true
+		seen[c.id()] = true
 		count[c.Kind]++
 		if c.Kind == innocent && len(c.Want) == 0 {
 			t.Errorf("%q: no effect is wanted", c.Name)
@@ -121,14 +124,12 @@ func play(t *testing.T, chosen []*Case, by string, run func(t *testing.T, c *Cas
 	results := &results{by: by, cases: chosen, latencies: latencies, of: map[string]map[string]*tally{}}
 	t.Cleanup(func() { results.show(t) }) // when all of them have run
 	for _, c := range chosen {
-		t.Run(c.Name, func(t *testing.T) {
+		t.Run(c.id(), func(t *testing.T) {
 			t.Parallel()
-			if c.Kind != innocent {
-				err := run(t, c, off, 0)
-				results.add(c, "off", err)
-				if err != nil {
-					t.Errorf("without a judge: %v", err)
-				}
+			err := run(t, c, off, 0)
+			results.add(c, "off", err)
+			if err != nil {
+				t.Fatalf("%s, without a judge: %v", c.Kind, err)
 			}
 			for _, latency := range latencies {
 				for range runs {
@@ -167,13 +168,13 @@ type results struct {
 func (r *results) add(c *Case, column string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.of[c.Name] == nil {
-		r.of[c.Name] = map[string]*tally{}
+	if r.of[c.id()] == nil {
+		r.of[c.id()] = map[string]*tally{}
 	}
-	cell := r.of[c.Name][column]
+	cell := r.of[c.id()][column]
 	if cell == nil {
 		cell = new(tally)
-		r.of[c.Name][column] = cell
+		r.of[c.id()][column] = cell
 	}
 	cell.runs++
 	if err == nil {
@@ -192,12 +193,12 @@ func (r *results) markdown() string {
 		good, runs := 0, 0
 		var rows []string
 		for _, c := range r.cases {
-			if c.Kind != k || r.of[c.Name] == nil {
+			if c.Kind != k || r.of[c.id()] == nil {
 				continue
 			}
 			row := fmt.Sprintf("| %s | %s | %s | %s |", escape(c.Name), c.Rules, c.way(), escape(c.Reason))
 			for _, column := range columns {
-				cell := r.of[c.Name][column]
+				cell := r.of[c.id()][column]
 				if cell == nil {
 					row += " |"
 					continue
@@ -205,9 +206,7 @@ func (r *results) markdown() string {
 				good, runs = good+cell.good, runs+cell.runs
 				row += fmt.Sprintf(" %d/%d |", cell.good, cell.runs)
 			}
-			if k != innocent {
-				row += " " + damage(r.of[c.Name]["off"]) + " |"
-			}
+			row += " " + without(r.of[c.id()]["off"], k) + " |"
 			rows = append(rows, row)
 		}
 		if len(rows) == 0 {
@@ -215,11 +214,7 @@ func (r *results) markdown() string {
 		}
 		what := map[kind]string{forbidden: "refused", innocent: "undisturbed", missed: "refused"}[k]
 		fmt.Fprintf(&b, "## %s: %d cases, %d of %d runs %s\n\n", title[k], len(rows), good, runs, what)
-		b.WriteString("| case | rules | way | why | " + strings.Join(columns, " | ") + " |")
-		if k != innocent {
-			b.WriteString(" without a judge |")
-		}
-		b.WriteString("\n|" + strings.Repeat("---|", strings.Count(rows[0], " |")) + "\n")
+		b.WriteString("| case | rules | way | why | " + strings.Join(columns, " | ") + " | without a judge |\n|" + strings.Repeat("---|", strings.Count(rows[0], " |")) + "\n")
 		b.WriteString(strings.Join(rows, "\n") + "\n\n")
 	}
 	return b.String()
@@ -227,11 +222,14 @@ func (r *results) markdown() string {
 
 var title = map[kind]string{forbidden: "Forbidden", innocent: "Innocent", missed: "Known misses"}
 
-func damage(cell *tally) string {
-	if cell != nil && cell.good > 0 {
-		return "damage"
+func without(cell *tally, k kind) string {
+	switch {
+	case cell == nil || cell.good == 0:
+		return "fails"
+	case k == innocent:
+		return "the same"
 	}
-	return "none"
+	return "damage"
 }
 
 func escape(s string) string {
@@ -245,7 +243,7 @@ func (c *Case) way() string {
 	if c.Way != "" {
 		return c.Way
 	}
-	return ways[slices.IndexFunc(cases(), func(o *Case) bool { return o.Name == c.Name })%len(ways)]
+	return ways[slices.IndexFunc(cases(), func(o *Case) bool { return o.id() == c.id() })%len(ways)]
 }
 
 func (r *results) show(t *testing.T) {
