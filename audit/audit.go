@@ -51,19 +51,26 @@ type file interface {
 //
 // Lock order: syncing, then mu.
 type Log struct {
+	// Follow hears of every record, in the order of the log, once the operating
+	// system has it; and, with Seq 0, that the log has failed (audit.failed), which
+	// it cannot hold itself. It is called with the log locked: it must return at
+	// once and not append. Set it before others use the log; nil: nobody follows.
+	Follow func(Record)
+
 	path string
 	now  func() time.Time
 	open func(path string) (file, error)
 
 	syncing sync.Mutex // held during an fsync, by one; those who wait share its result
 
-	mu     sync.Mutex // guards what follows
-	file   file       // nil: closed after an error
-	err    error      // why the log is down
-	closed bool
-	size   int64  // of the file, as far as we wrote it
-	seq    uint64 // of the last line written
-	synced uint64 // everything up to here is on the disk
+	mu      sync.Mutex // guards what follows
+	file    file       // nil: closed after an error
+	err     error      // why the log is down
+	closed  bool
+	failing bool   // since a failure nothing was written
+	size    int64  // of the file, as far as we wrote it
+	seq     uint64 // of the last line written
+	synced  uint64 // everything up to here is on the disk
 	// After a failed fsync nobody knows what of [lostFrom, lostTo] is on the
 	// disk, and a later fsync that succeeds does not tell (Linux marks the
 	// pages clean).
@@ -186,7 +193,8 @@ func (l *Log) write(e sallyport.Event) error {
 	if e.Time.IsZero() {
 		e.Time = l.now().UTC()
 	}
-	line, err := encode(Record{Seq: l.seq + 1, Event: e})
+	r := Record{Seq: l.seq + 1, Event: bound(e)}
+	line, err := encode(r)
 	if err != nil {
 		return sallyport.Errorf(sallyport.CodeInternal, "the event cannot be encoded: %w", err)
 	}
@@ -194,6 +202,10 @@ func (l *Log) write(e sallyport.Event) error {
 		return l.fail(err)
 	}
 	l.seq++
+	l.failing = false
+	if l.Follow != nil {
+		l.Follow(r)
+	}
 	return nil
 }
 
@@ -211,6 +223,12 @@ func (l *Log) fail(err error) error {
 		l.file = nil
 	}
 	l.err = l.down(err)
+	if !l.failing && l.Follow != nil {
+		l.Follow(Record{Event: bound(sallyport.Event{
+			Time: l.now().UTC(), Type: "audit.failed", Severity: sallyport.SeverityCritical, Reason: err.Error(),
+		})})
+	}
+	l.failing = true
 	return l.err
 }
 
@@ -344,14 +362,14 @@ func (l *Log) start() error {
 	return nil
 }
 
-// encode returns the record as one line of JSON, control bytes escaped.
+// encode returns the record, which is within bounds, as one line of JSON,
+// control bytes escaped.
 func encode(r Record) ([]byte, error) {
-	r.Event = bound(r.Event)
 	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	return append(escape(b), '\n'), nil
+	return append(sallyport.EscapeJSON(b), '\n'), nil
 }
 
 // openFile opens and locks the log.

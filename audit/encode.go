@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"sallyport"
@@ -77,28 +76,4 @@ func clean(s string, limit int) string {
 		s += fmt.Sprintf("… (%d bytes more)", cut)
 	}
 	return s
-}
-
-// escape writes what json.Marshal lets through and a terminal or a reader's eye
-// would take amiss as \uNNNN: DEL, the C1 controls, and the invisible format
-// characters that turn the direction of text. Outside of strings JSON has none.
-func escape(line []byte) []byte {
-	if !slices.ContainsFunc(line, func(c byte) bool { return c >= 0x7f }) {
-		return line
-	}
-	out := make([]byte, 0, len(line)+16)
-	for i := 0; i < len(line); {
-		r, n := utf8.DecodeRune(line[i:])
-		switch {
-		case !unicode.Is(unicode.Cc, r) && !unicode.Is(unicode.Cf, r):
-			out = append(out, line[i:i+n]...)
-		case r > 0xffff:
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		i += n
-	}
-	return out
 }
