@@ -38,6 +38,8 @@ type Config struct {
 	// Balancers are the load balancers whose PROXY header is required and believed.
 	Balancers []netip.Prefix
 
+	Notify []Hook // who hears of events
+
 	Policy *policy.Policy // of the users, targets, roles and permissions
 }
 

@@ -22,6 +22,7 @@ type decoder struct {
 	users     named
 	targets   named
 	roles     named
+	hooks     named
 	members   []ref // users that are named, checked once all are known
 	selected  []ref // targets that roles name
 	roleLines []roleLines

@@ -57,6 +57,9 @@ func (d *decoder) config(doc *yaml.Node) *Config {
 		field{"banner", false, func(n *yaml.Node) { c.Banner = d.banner(n) }},
 		field{"keepalive", false, func(n *yaml.Node) { c.Keepalive = d.keepalive(n) }},
 		field{"proxy_protocol", false, func(n *yaml.Node) { c.Balancers = d.proxyProtocol(n) }},
+		field{"notify", false, func(n *yaml.Node) {
+			d.sequence(n, "notify", func(n *yaml.Node) { c.Notify = append(c.Notify, d.hook(n)) })
+		}},
 	)
 	d.across(c)
 	return c

@@ -17,6 +17,9 @@ func newConfigCommand(configFile string) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := hooksOf(configFile, cfg); err != nil {
+				return err
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is good: %d users, %d targets, %d roles\n",
 				configFile, len(cfg.Users), len(cfg.Targets), len(cfg.Roles))
 			return nil

@@ -26,6 +26,7 @@ import (
 	"sallyport/console"
 	"sallyport/control"
 	"sallyport/grant"
+	"sallyport/notify"
 	"sallyport/policy"
 	"sallyport/proxy"
 	"sallyport/recorder"
@@ -43,6 +44,7 @@ type gateway struct {
 	keys     *ca.Keys
 	db       *bolt.DB
 	audit    *audit.Log
+	notify   *notify.Notifier
 	recorder *recorder.Recorder
 	control  *control.Control
 	proxy    *proxy.Server
@@ -50,16 +52,21 @@ type gateway struct {
 
 // settings are what a reload replaces, all at once.
 type settings struct {
-	cfg  *config.Config
-	keys *auth.Keys
+	cfg   *config.Config
+	keys  *auth.Keys
+	hooks []notify.Hook
 }
 
-func newSettings(cfg *config.Config) (*settings, error) {
+func newSettings(file string, cfg *config.Config) (*settings, error) {
 	keys, err := auth.NewKeys(cfg.Users)
 	if err != nil {
 		return nil, err
 	}
-	return &settings{cfg, keys}, nil
+	hooks, err := hooksOf(file, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &settings{cfg, keys, hooks}, nil
 }
 
 // openGateway opens everything that a gateway needs and starts nothing.
@@ -70,7 +77,7 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 			g.close()
 		}
 	}()
-	set, err := newSettings(cfg)
+	set, err := newSettings(file, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +91,8 @@ func openGateway(file string, cfg *config.Config, log zerolog.Logger) (_ *gatewa
 	if g.audit, err = audit.Open(filepath.Join(cfg.DataDir, "audit"), time.Now); err != nil {
 		return nil, err
 	}
+	g.notify = newNotifier(cfg.Name, g.audit, log)
+	g.notify.Set(set.hooks)
 	now := sallyport.Steady(time.Now)
 	policyNow := func() *policy.Policy { return g.settings.Load().cfg.Policy }
 	grants := &grant.Service{
@@ -239,6 +248,7 @@ func (g *gateway) serve(ctx context.Context, l net.Listener, hurry <-chan os.Sig
 	defer stopWriters()
 	background.Go(func() { g.audit.Run(writers) })
 	background.Go(func() { g.recorder.Run(writers) })
+	background.Go(func() { g.notify.Run(writers) })
 
 	socket := socketPath(g.settings.Load().cfg.DataDir)
 	errs := make(chan error, 2)
@@ -295,7 +305,7 @@ func (g *gateway) reload(ctx context.Context) error {
 	cfg, err := config.Load(g.file)
 	var set *settings
 	if err == nil {
-		set, err = newSettings(cfg)
+		set, err = newSettings(g.file, cfg)
 	}
 	if err != nil {
 		_ = g.audit.Append(sallyport.Event{Type: "config.reload", Severity: sallyport.SeverityWarning, Outcome: "refused", Reason: err.Error()})
@@ -308,6 +318,7 @@ func (g *gateway) reload(ctx context.Context) error {
 		g.log.Warn().Str("key", key).Msg("this change of the configuration takes effect at the next start only")
 	}
 	g.settings.Store(set)
+	g.notify.Set(set.hooks)
 	if err := g.proxy.Recheck(ctx); err != nil {
 		g.log.Error().Err(err).Msg("not every session is known to have ended that the new configuration does not allow")
 	}

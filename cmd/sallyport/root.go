@@ -24,8 +24,8 @@ const defaultConfig = "/etc/sallyport/sallyport.yaml"
 
 // serverVerbs run here; all others are the people's and run at the gateway.
 var serverVerbs = map[string]bool{
-	"serve": true, "demo": true, "init": true, "config": true, "ca": true, "version": true,
-	"help": true, "completion": true,
+	"serve": true, "demo": true, "init": true, "config": true, "ca": true, "notify": true,
+	"version": true, "help": true, "completion": true,
 }
 
 // runsHere tells the server's verbs from the people's. "config check" is the
@@ -105,7 +105,7 @@ request, grants, sessions, lock, recordings, play, whoami) run at the gateway:
 	})
 	root.AddCommand(
 		newServeCommand(configFile, std), newInitCommand(configFile), newConfigCommand(configFile),
-		newCACommand(configFile), newDemoCommand(std), newVersionCommand(),
+		newCACommand(configFile), newNotifyCommand(configFile), newDemoCommand(std), newVersionCommand(),
 	)
 	return root
 }
