@@ -509,10 +509,13 @@ func (x *session) finish() {
 	if ending.By != "" {
 		e.Details["by"] = ending.By
 	}
+	if ending.Cause == sallyport.CauseRecordingFailed {
+		e.Severity = sallyport.SeverityAlert
+	}
 	if x.rec != nil {
 		if err := x.rec.Seal(info); err != nil {
 			x.srv.Log.Error().Err(err).Str("session", info.ID).Msg("cannot seal the recording")
-			e.Details["seal"] = "failed"
+			e.Severity, e.Details["seal"] = sallyport.SeverityAlert, "failed"
 		} else {
 			e.Details["seal"] = x.rec.SealDigest()
 		}
