@@ -338,6 +338,9 @@ func (c *conn) note(e sallyport.Event) {
 // refuse writes that a request of the client's was refused.
 func (c *conn) refuse(e sallyport.Event) {
 	e.Outcome = "refused"
+	if e.Severity == "" {
+		e.Severity = sallyport.SeverityWarning
+	}
 	c.sparingly(e)
 }
 
