@@ -29,6 +29,7 @@ import (
 // Bounds.
 const (
 	queueLength = 1000             // events that wait for one hook
+	queueSize   = 16 << 20         // their bytes
 	maxAge      = 10 * time.Minute // after which an event is not tried again; each is tried once
 	firstPause  = time.Second      // between attempts; twice as long each time
 	longPause   = time.Minute
@@ -221,6 +222,7 @@ func (n *Notifier) confess(now bool) {
 			n.Log.Error().Str("hook", o.name).Int("count", l.count).Str("reason", l.reason).Msg("events were not told")
 			if err := n.Audit.Append(l.event(o.name)); err != nil {
 				n.Log.Error().Err(err).Msg("cannot write the audit log")
+				o.unsaid(l)
 			}
 		}
 		if done && o.leaving() {

@@ -22,7 +22,8 @@ import (
 
 // journal is an audit log in memory, which the notifier follows.
 type journal struct {
-	n *Notifier
+	n    *Notifier
+	down error
 
 	mu     sync.Mutex
 	events []sallyport.Event
@@ -30,6 +31,10 @@ type journal struct {
 
 func (j *journal) Append(e sallyport.Event) error {
 	j.mu.Lock()
+	if j.down != nil {
+		defer j.mu.Unlock()
+		return j.down
+	}
 	j.events = append(j.events, e)
 	seq := uint64(len(j.events))
 	j.mu.Unlock()
@@ -233,6 +238,27 @@ func TestAStorm(t *testing.T) {
 	})
 }
 
+// Attack: a storm of the largest events there are, so that the queue eats the
+// gateway's memory.
+func TestTheQueueIsBoundedInBytes(t *testing.T) {
+	n, _, _ := newTest(Hook{Name: "h", Command: []string{"/x"}})
+	e := alert("x.y", sallyport.SeverityAlert)
+	e.Reason = strings.Repeat("\x01", 32<<10)
+	for i := range 500 {
+		n.Offer(uint64(i+1), e)
+	}
+	o := n.outlets[0]
+	if o.size > queueSize || len(o.queue) == 0 || len(o.queue)+o.lost.count != 500 || o.lost.last != uint64(o.lost.count) {
+		t.Errorf("%d events with %d bytes wait, %+v", len(o.queue), o.size, o.lost)
+	}
+	for range len(o.queue) {
+		o.take()
+	}
+	if o.size != 0 {
+		t.Errorf("%d bytes in an empty queue", o.size)
+	}
+}
+
 // Attack: hooks that all fail would tell each other of it without end.
 func TestLossesDoNotBreed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -249,6 +275,32 @@ func TestLossesDoNotBreed(t *testing.T) {
 		}
 		if e := j.events[0]; e.Details["first_seq"] != "7" || e.Details["last_seq"] != "7" || e.Severity != sallyport.SeverityAlert {
 			t.Errorf("%+v", e)
+		}
+	})
+}
+
+// What cannot be said while the audit log is down is said later, all of it.
+func TestLossesOutliveTheAuditLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, j, _ := newTest(Hook{Name: "a", Command: []string{"/a"}})
+		n.Exec = func(context.Context, []string, []byte) error { return errors.New("no") }
+		j.down = errors.New("the disk is full")
+		stop := start(n)
+		defer stop()
+		for i := range 5 {
+			n.Offer(uint64(i+3), alert("x.y", ""))
+			time.Sleep(40 * time.Second)
+		}
+		j.mu.Lock()
+		j.down = nil
+		j.mu.Unlock()
+		time.Sleep(2 * lostEvery)
+		synctest.Wait()
+		if entries, count, _ := j.lost("a"); entries != 1 || count != 5 {
+			t.Errorf("%d lost in %d entries", count, entries)
+		}
+		if d := j.events[0].Details; d["first_seq"] != "3" || d["last_seq"] != "7" {
+			t.Errorf("%v", d)
 		}
 	})
 }

@@ -23,6 +23,7 @@ type outlet struct {
 	hook   Hook
 	left   bool
 	queue  []message
+	size   int // of the bodies in it
 	lost   loss
 	toldAt time.Time // when a loss was last said
 }
@@ -66,24 +67,22 @@ func (o *outlet) leaving() bool {
 func (o *outlet) put(m message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.queue) >= queueLength {
+	for len(o.queue) >= queueLength || o.size+len(m.body) > queueSize {
 		least := 0
 		for i, q := range o.queue {
 			if !q.severity.AtLeast(o.queue[least].severity) {
 				least = i
 			}
 		}
-		out := o.queue[least]
-		if m.severity.AtLeast(out.severity) {
-			o.queue = slices.Delete(o.queue, least, least+1)
-			o.queue = append(o.queue, m)
-		} else {
-			out = m
+		const why = "too many events at once"
+		if !m.severity.AtLeast(o.queue[least].severity) {
+			o.forget(m, why)
+			return
 		}
-		o.forget(out, "too many events at once")
-		return
+		o.forget(o.remove(least), why)
 	}
 	o.queue = append(o.queue, m)
+	o.size += len(m.body)
 	select {
 	case o.wake <- struct{}{}:
 	default:
@@ -97,9 +96,15 @@ func (o *outlet) take() (m message, ok bool) {
 	if len(o.queue) == 0 {
 		return message{}, false
 	}
-	m = o.queue[0]
-	o.queue = slices.Delete(o.queue, 0, 1)
-	return m, true
+	return o.remove(0), true
+}
+
+// remove takes a message out of the queue. Call it with mu held.
+func (o *outlet) remove(i int) message {
+	m := o.queue[i]
+	o.queue = slices.Delete(o.queue, i, i+1)
+	o.size -= len(m.body)
+	return m
 }
 
 // lose counts a message that was not delivered.
@@ -136,6 +141,21 @@ func (o *outlet) losses(now bool) (loss, bool) {
 	l := o.lost
 	o.lost, o.toldAt = loss{}, at
 	return l, true
+}
+
+// unsaid takes back a loss that could not be said.
+func (o *outlet) unsaid(l loss) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lost.count > 0 {
+		l.reason = o.lost.reason
+		l.last = max(l.last, o.lost.last)
+		if l.first == 0 {
+			l.first = o.lost.first
+		}
+	}
+	l.count += o.lost.count
+	o.lost = l
 }
 
 // run delivers until ctx is done or the outlet is left, and for the grace after

@@ -113,9 +113,6 @@ func (c *conn) refuseForward(nc ssh.NewChannel, f forwarding, e sallyport.Event)
 	if e.Reason == "" {
 		e.Reason = "your role allows no " + string(f.kind) + " to " + f.to
 	}
-	if e.Severity == "" {
-		e.Severity = sallyport.SeverityWarning
-	}
 	e.Details = map[string]string{"kind": string(f.kind), "to": f.to}
 	if f.from != "" {
 		e.Details["from"] = f.from

@@ -80,7 +80,7 @@ func TestEveryRefusalIsAudited(t *testing.T) {
 		if err := s.Run("true"); err == nil {
 			t.Errorf("%s got in", login)
 		}
-		if e := w.audit.last("session.refuse"); e.Outcome != "refused" || e.User != "alice" || e.Reason == "" {
+		if e := w.audit.last("session.refuse"); e.Outcome != "refused" || e.Severity != sallyport.SeverityWarning || e.User != "alice" || e.Reason == "" {
 			t.Errorf("%s: audited as %+v", login, e)
 		}
 	}

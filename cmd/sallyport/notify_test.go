@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -13,10 +14,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"sallyport"
+	"sallyport/audit"
 	"sallyport/config"
 	"sallyport/notify"
 )
@@ -25,6 +32,67 @@ func python(t *testing.T, program string, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.Command("/usr/bin/python3", append([]string{"-c", program}, args...)...).CombinedOutput()
 	return string(out), err
+}
+
+// Attack: a storm of alerts while a hook hangs. The audit log, and so every
+// session, goes on; what a hook hears has the order of the log; all that it does
+// not hear is counted there.
+func TestAStormOfAlerts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	l, err := audit.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNotifier("gate", l, zerolog.Nop())
+	var heard []uint64
+	release := make(chan struct{})
+	n.Exec = func(ctx context.Context, argv []string, input []byte) error {
+		<-release
+		var e struct{ Seq uint64 }
+		if err := json.Unmarshal(input, &e); err != nil {
+			return err
+		}
+		heard = append(heard, e.Seq)
+		return nil
+	}
+	n.Set([]notify.Hook{{Name: "soc", Command: []string{"/x"}}})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { n.Run(ctx); close(done) }()
+	const people, each = 8, 500
+	var storm sync.WaitGroup
+	for range people {
+		storm.Go(func() {
+			for range each {
+				if err := l.Append(sallyport.Event{Type: "command.alert", Severity: sallyport.SeverityAlert}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	storm.Wait()
+	close(release)
+	cancel()
+	<-done
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lost := 0
+	for r, err := range audit.Read(filepath.Join(dir, audit.FileName)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Type == "notify.lost" {
+			count, err := strconv.Atoi(r.Details["count"])
+			if err != nil {
+				t.Error(err)
+			}
+			lost += count
+		}
+	}
+	if lost == 0 || len(heard)+lost != people*each || !slices.IsSorted(heard) {
+		t.Errorf("%d heard, %d lost, in order: %v", len(heard), lost, slices.IsSorted(heard))
+	}
 }
 
 // The document's receiver takes what a hook sends, and nothing that was changed.
