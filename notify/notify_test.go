@@ -268,6 +268,7 @@ func TestLossesDoNotBreed(t *testing.T) {
 		defer stop()
 		n.Offer(7, alert("x.y", sallyport.SeverityAlert))
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		for _, name := range []string{"a", "b"} {
 			if entries, count, _ := j.lost(name); entries != 1 || count != 1 {
 				t.Errorf("%s: %d lost in %d entries", name, count, entries)
@@ -366,6 +367,7 @@ func TestSet(t *testing.T) {
 		n.Set([]Hook{stays, {Name: "comes", Command: []string{"/new"}}})
 		n.Offer(3, alert("x.y", ""))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		// The third event went to stays and to comes; the second waited for the new stays.
 		if slices.Sort(calls); strings.Join(calls, " ") != "/goes /new /new /new /old" {
 			t.Errorf("calls: %v", calls)

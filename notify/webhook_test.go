@@ -68,22 +68,18 @@ func (w *wires) Accept() (net.Conn, error) {
 func (w *wires) Close() error   { w.once.Do(func() { close(w.done) }); return nil }
 func (w *wires) Addr() net.Addr { return seat{}.RemoteAddr() }
 
-// answers runs a server in memory for the notifier until end is called.
+// answers runs a server in memory for the notifier until end is called, in a
+// bubble of synctest.
 func answers(n *Notifier, handler http.HandlerFunc) (end func()) {
 	w := &wires{accept: make(chan net.Conn), done: make(chan struct{})}
 	n.Dial = w.dial
-	var handling sync.WaitGroup
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handling.Add(1)
-		defer handling.Done()
-		handler(w, r)
-	})}
+	srv := &http.Server{Handler: handler}
 	go func() { _ = srv.Serve(w) }()
 	return func() {
 		srv.Close()
-		handling.Wait()
 		n.once.Do(n.clients)
 		n.nearby.CloseIdleConnections()
+		time.Sleep(time.Minute) // of the bubble's time: until the handlers have ended
 	}
 }
 
@@ -124,6 +120,7 @@ func TestAgain(t *testing.T) {
 			n.Offer(uint64(i+1), alert("x.y", ""))
 		}
 		time.Sleep(9 * time.Minute)
+		synctest.Wait()
 		if got := strings.Join(calls, " "); got != "0s 1s 3s 7s 1m37s 1m37s 1m37s" || len(ids) != 3 {
 			t.Errorf("calls at %s with %d ids", got, len(ids))
 		}
@@ -148,6 +145,7 @@ func TestAReceiverThatIsGone(t *testing.T) {
 		n.Offer(1, alert("x.y", ""))
 		n.Offer(2, alert("x.y", ""))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if _, count, reasons := j.lost("h"); count != 2 || !strings.Contains(reasons, "connection refused") {
 			t.Errorf("%d lost: %s", count, reasons)
 		}
