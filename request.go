@@ -45,6 +45,7 @@ type Request struct {
 	Start     time.Time     `json:"start,omitzero"` // zero: at approval
 	Reason    string        `json:"reason"`
 	Ticket    string        `json:"ticket,omitempty"`
+	Command   string        `json:"command,omitempty"` // the only one that it is for; empty: any work
 	CreatedAt time.Time     `json:"created_at"`
 	LapsesAt  time.Time     `json:"lapses_at"`
 
@@ -67,10 +68,14 @@ type Decision struct {
 // Digest identifies what was asked for, so that an approval cannot be moved to
 // another request or survive a change of this one.
 func (r Request) Digest() string {
-	b, err := json.Marshal([]any{
+	what := []any{
 		r.ID, r.User, r.Access.Account, r.Access.Target, r.Role, r.For,
 		r.Start.UnixNano(), r.Reason, r.Ticket, r.CreatedAt.UnixNano(), r.LapsesAt.UnixNano(),
-	})
+	}
+	if r.Command != "" { // a request without one has the digest that it had before there were any
+		what = append(what, r.Command)
+	}
+	b, err := json.Marshal(what)
 	if err != nil {
 		panic("sallyport: a request of plain fields does not marshal: " + err.Error())
 	}
@@ -95,6 +100,10 @@ type Grant struct {
 	Role   string    `json:"role"`
 	Start  time.Time `json:"start"`
 	End    time.Time `json:"end"`
+
+	// Command, where it is not empty, is all that the grant allows: this one
+	// command in these very words, and nothing besides.
+	Command string `json:"command,omitempty"`
 
 	// What ended it early, if anything did.
 	EndedAt   time.Time  `json:"ended_at,omitzero"`

@@ -18,8 +18,9 @@ type Session struct {
 	Address   string    `json:"address"` // the target's address, as dialled
 	Client    string    `json:"client"`  // the client's version line
 	StartedAt time.Time `json:"started_at"`
-	ExpiresAt time.Time `json:"expires_at"` // the end of its grant
-	Channels  int       `json:"channels"`   // open now (live) or in all (ended)
+	ExpiresAt time.Time `json:"expires_at"`        // the end of its grant
+	Command   string    `json:"command,omitempty"` // the only one that its grant allows; empty: any work
+	Channels  int       `json:"channels"`          // open now (live) or in all (ended)
 
 	EndedAt time.Time `json:"ended_at,omitzero"`
 	Cause   Cause     `json:"cause,omitempty"`

@@ -10,8 +10,8 @@ import (
 )
 
 // Active returns the grant under which the user may use the access now, and its
-// role: the one that ends last, where there are several. The target may be
-// named by an alias.
+// role: where there are several, one for any work before one for a single
+// command, then the one that ends last. The target may be named by an alias.
 //
 // Its error is for the user: CodeDenied for what is locked or not theirs at
 // all, CodeNoGrant for what they may ask for.
@@ -37,7 +37,7 @@ func (s *Service) Active(ctx context.Context, user string, a sallyport.Access) (
 	for _, r := range all {
 		g := r.Grant
 		if g == nil || r.State != sallyport.RequestApproved || g.StateAt(now) != sallyport.GrantActive ||
-			best != nil && !g.End.After(best.End) || !p.Allows(g.Role, user, a) {
+			best != nil && !better(g, best) || !p.Allows(g.Role, user, a) {
 			continue
 		}
 		if err := genuine(r); err != nil {
@@ -64,6 +64,14 @@ func (s *Service) Active(ctx context.Context, user string, a sallyport.Access) (
 		return fail(refusal)
 	}
 	return fail(s.noGrant(all, a, now))
+}
+
+// better reports whether g is used where b could be too.
+func better(g, b *sallyport.Grant) bool {
+	if any := g.Command == ""; any != (b.Command == "") {
+		return any
+	}
+	return g.End.After(b.End)
 }
 
 // another makes the refusal of a locked grant one after which a new request is
@@ -121,7 +129,7 @@ func genuine(r sallyport.Request) error {
 			return changed(r)
 		}
 	}
-	if g.ID != r.ID || g.User != r.User || g.Access != r.Access || g.Role != r.Role ||
+	if g.ID != r.ID || g.User != r.User || g.Access != r.Access || g.Role != r.Role || g.Command != r.Command ||
 		!g.End.Equal(g.Start.Add(r.For)) || !r.Start.IsZero() && !g.Start.Equal(r.Start) {
 		return changed(r)
 	}
@@ -157,7 +165,7 @@ func (s *Service) Still(ctx context.Context, sess sallyport.Session) error {
 		return err
 	}
 	g := r.Grant
-	if g == nil || g.User != sess.User || g.Access != sess.Access || genuine(r) != nil {
+	if g == nil || g.User != sess.User || g.Access != sess.Access || g.Command != sess.Command || genuine(r) != nil {
 		return &sallyport.Ending{Cause: sallyport.CauseRevoked, Reason: "it does not cover this session"}
 	}
 	switch g.StateAt(now) {

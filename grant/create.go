@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"sallyport"
+	"sallyport/policy"
 )
 
 // Ask is what somebody asks for.
@@ -19,6 +20,10 @@ type Ask struct {
 	Reason string
 	Ticket string
 	Role   string // "": the first that fits, in configuration order
+
+	// Command is the only command that the grant shall allow, as the account's
+	// shell at the target will run it. "": any work.
+	Command string
 }
 
 // Create files a request. Under a role with automatic approval it comes back
@@ -48,7 +53,7 @@ func (s *Service) Create(ctx context.Context, ask Ask) (sallyport.Request, error
 	}
 	r := sallyport.Request{
 		ID: id, User: ask.By.User, Access: ask.Access, Role: role.Name, For: ask.For, Start: utc(ask.Start),
-		Reason: ask.Reason, Ticket: ask.Ticket, CreatedAt: utc(now), LapsesAt: utc(now.Add(lapse)),
+		Reason: ask.Reason, Ticket: ask.Ticket, Command: ask.Command, CreatedAt: utc(now), LapsesAt: utc(now.Add(lapse)),
 		State: sallyport.RequestPending,
 	}
 	if end := r.Start.Add(r.For); !r.Start.IsZero() && end.Before(r.LapsesAt) {
@@ -59,6 +64,9 @@ func (s *Service) Create(ctx context.Context, ask Ask) (sallyport.Request, error
 	e.Details = map[string]string{"for": r.For.String(), "digest": r.Digest()}
 	if r.Ticket != "" {
 		e.Details["ticket"] = r.Ticket
+	}
+	if r.Command != "" {
+		e.Details["command"] = r.Command
 	}
 	if !r.Start.IsZero() {
 		e.Details["start"] = r.Start.Format(time.RFC3339)
@@ -134,6 +142,9 @@ func (s *Service) terms(ask Ask, now time.Time) (sallyport.Role, error) {
 	if err := checkText("ticket", ask.Ticket, maxTicket); err != nil {
 		return none, err
 	}
+	if err := checkCommand(ask.Command); err != nil {
+		return none, err
+	}
 	if ask.For < minDuration {
 		return none, sallyport.Errorf(sallyport.CodeUsage, "how long is missing").WithHint("add for example --for 1h")
 	}
@@ -146,7 +157,7 @@ func (s *Service) terms(ask Ask, now time.Time) (sallyport.Role, error) {
 	}
 	var first error
 	for _, r := range roles {
-		err := fits(r, ask)
+		err := fits(s.Policy(), r, ask)
 		if err == nil {
 			return r, nil
 		}
@@ -166,7 +177,10 @@ func indexRole(roles []sallyport.Role, name string) int {
 	return -1
 }
 
-func fits(r sallyport.Role, ask Ask) error {
+func fits(p *policy.Policy, r sallyport.Role, ask Ask) error {
+	if why := judged(p, r, ask.Command); why != "" {
+		return sallyport.Errorf(sallyport.CodeDenied, "%s", why).WithHint("no approval allows what the role refuses")
+	}
 	if ask.For > r.MaxDuration {
 		return sallyport.Errorf(sallyport.CodeInvalid, "%s is longer than the role %s allows", sallyport.FormatDuration(ask.For), r.Name).
 			WithHint("ask for at most --for %s", sallyport.FormatDuration(r.MaxDuration))
@@ -179,7 +193,9 @@ func fits(r sallyport.Role, ask Ask) error {
 }
 
 // room refuses a second pending request by the same user for the same access,
-// and more requests than a person, or a script that works, makes in a day.
+// a second command there, and more requests than a person, or a script that
+// works, makes in a day. A request for any work and one for one command do not
+// stand in each other's way.
 func (s *Service) room(ctx context.Context, r sallyport.Request, now time.Time) error {
 	all, err := s.Store.List(ctx, r.User+"/")
 	if err != nil {
@@ -194,7 +210,10 @@ func (s *Service) room(ctx context.Context, r sallyport.Request, now time.Time) 
 			return sallyport.Errorf(sallyport.CodeUnavail, "you have made %d requests within a day, which is the limit", today).
 				WithHint("ask for longer, and less often")
 		}
-		if o.Access == r.Access && o.StateAt(now) == sallyport.RequestPending {
+		if err := alone(o, r, now); err != nil {
+			return err
+		}
+		if o.Access == r.Access && o.StateAt(now) == sallyport.RequestPending && (o.Command == "") == (r.Command == "") {
 			return sallyport.Errorf(sallyport.CodeConflict, "your request %s for %s is still pending", o.ID, r.Access).
 				WithHint("request cancel %s withdraws it", o.ID)
 		}
@@ -211,7 +230,7 @@ func approve(r *sallyport.Request, now time.Time) {
 	}
 	r.State, r.DecidedAt = sallyport.RequestApproved, utc(now)
 	r.Grant = &sallyport.Grant{
-		ID: r.ID, User: r.User, Access: r.Access, Role: r.Role,
+		ID: r.ID, User: r.User, Access: r.Access, Role: r.Role, Command: r.Command,
 		Start: start, End: start.Add(r.For),
 	}
 }

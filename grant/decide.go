@@ -72,6 +72,9 @@ func (s *Service) decide(r *sallyport.Request, by sallyport.Actor, d sallyport.D
 		return none, sallyport.Errorf(sallyport.CodeConflict, "%s is longer than the role %s now allows",
 			sallyport.FormatDuration(r.For), r.Role).WithHint("the configuration has changed since the request")
 	}
+	if why := judged(p, role, r.Command); d.Approve && why != "" {
+		return none, sallyport.Errorf(sallyport.CodeConflict, "%s", why).WithHint("the configuration has changed since the request")
+	}
 	d.Stage, _, _, _ = p.Stage(*r)
 	d.Digest = digest
 	r.Decisions = append(r.Decisions, d)
@@ -86,11 +89,21 @@ func (s *Service) decide(r *sallyport.Request, by sallyport.Actor, d sallyport.D
 	}
 	e := event(typ, by, *r)
 	e.Reason, e.Outcome = d.Reason, outcome
-	e.Details = map[string]string{"for_user": r.User, "digest": digest}
+	e.Details = about(*r)
+	e.Details["digest"] = digest
 	if r.Grant != nil {
 		e.Details["start"], e.Details["end"] = r.Grant.Start.Format(time.RFC3339), r.Grant.End.Format(time.RFC3339)
 	}
 	return e, nil
+}
+
+// about says in the audit log whose request it is, and for which command.
+func about(r sallyport.Request) map[string]string {
+	d := map[string]string{"for_user": r.User}
+	if r.Command != "" {
+		d["command"] = r.Command
+	}
+	return d
 }
 
 func changed(r sallyport.Request) error {
@@ -177,7 +190,7 @@ func (s *Service) change(ctx context.Context, typ, id string, by sallyport.Actor
 		refusal = event(typ, by, *r)
 		why, err := f(r, now)
 		e := event(typ, by, *r)
-		e.Reason, e.Details = why, map[string]string{"for_user": r.User}
+		e.Reason, e.Details = why, about(*r)
 		return e, err
 	})
 	if err != nil {
