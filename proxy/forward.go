@@ -22,8 +22,14 @@ import (
 // Each opening is judged, and refused or audited, before the other side hears of
 // it. What passes is a tunnel.
 
-// forwards returns what the present configuration allows the session.
-func (x *session) forwards() *policy.Forwards { return x.srv.Policy().Forwards(x.role.Name) }
+// forwards returns what the present configuration allows the session: nil, which
+// allows nothing, where its grant is for one command alone.
+func (x *session) forwards() *policy.Forwards {
+	if x.alone() != "" {
+		return nil
+	}
+	return x.srv.Policy().Forwards(x.role.Name)
+}
 
 // address writes host and port as one.
 func address(host string, port uint32) string {
@@ -83,6 +89,7 @@ func (c *conn) forward(ctx context.Context, nc ssh.NewChannel, f forwarding) {
 	}
 	if rules := x.forwards(); !f.allowed(rules) {
 		e := x.event("forward.refuse")
+		e.Reason = x.alone()
 		if rules.Permits(sallyport.ChannelIDE) {
 			f.kind, e.Severity = sallyport.ChannelIDE, sallyport.SeverityAlert
 			e.Reason = "no server that this session has started listens on " + f.to
@@ -246,6 +253,8 @@ func (c *conn) listenRequest(ctx context.Context, req *ssh.Request) (bool, []byt
 		var entered error
 		if x, entered = c.enter(ctx); entered != nil {
 			err = entered
+		} else if why := x.alone(); why != "" {
+			err = sallyport.Errorf(sallyport.CodeDenied, "%s", why)
 		} else if e = x.event("forward.listen"); allowed(x.forwards()) {
 			err = nil
 			if x.listening(where) { // that one is not forgotten when the target refuses this

@@ -175,7 +175,10 @@ func (c *conn) mayJump(ctx context.Context) error {
 	if c.login.Console() {
 		return nil
 	}
-	_, _, err := c.srv.Grants.Active(ctx, c.identity.User, c.login.Access)
+	g, _, err := c.srv.Grants.Active(ctx, c.identity.User, c.login.Access)
+	if err == nil && g.Command != "" {
+		err = sallyport.Errorf(sallyport.CodeDenied, "your grant %s is for one command alone: %s", g.ID, g.Command)
+	}
 	return err
 }
 

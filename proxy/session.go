@@ -130,7 +130,11 @@ func (c *conn) begin(ctx context.Context) (_ *session, err error) {
 	x.mu.Unlock()
 
 	// The audit log hears of it before the target does.
-	if err := s.Audit.Append(x.event("session.start")); err != nil {
+	e := x.event("session.start")
+	if x.info.Command != "" {
+		e.Details = map[string]string{"command": x.info.Command}
+	}
+	if err := s.Audit.Append(e); err != nil {
 		s.Log.Error().Err(err).Msg("cannot write the audit log")
 		return nil, errNoAudit
 	}
@@ -170,6 +174,7 @@ func (x *session) authorize(ctx context.Context) error {
 	}
 	x.role = role
 	x.info.Grant, x.info.Role, x.info.ExpiresAt = g.ID, role.Name, g.End
+	x.info.Command = g.Command
 	return nil
 }
 
@@ -196,14 +201,17 @@ func (x *session) dial(ctx context.Context, t sallyport.Target) error {
 			source = []string{host}
 		}
 	}
-	permits := func(any ...sallyport.Channel) bool { return slices.ContainsFunc(any, x.role.Permits) }
+	permits := func(any ...sallyport.Channel) bool {
+		return x.info.Command == "" && slices.ContainsFunc(any, x.role.Permits)
+	}
 	signer, cert, err := s.Authority.Issue(ca.Request{
 		Account: x.info.Access.Account, Session: x.info.ID, User: x.info.User, Grant: x.info.Grant,
 		SourceAddress: source, Life: ca.DefaultMaxLife, NotAfter: x.info.ExpiresAt,
-		PTY:     permits(sallyport.ChannelShell, sallyport.ChannelExec),
-		Agent:   permits(sallyport.ChannelAgent),
-		X11:     permits(sallyport.ChannelX11),
-		Forward: permits(sallyport.ChannelForwardLocal, sallyport.ChannelForwardRemote, sallyport.ChannelForwardSocket, sallyport.ChannelIDE),
+		PTY:          permits(sallyport.ChannelShell, sallyport.ChannelExec),
+		Agent:        permits(sallyport.ChannelAgent),
+		X11:          permits(sallyport.ChannelX11),
+		Forward:      permits(sallyport.ChannelForwardLocal, sallyport.ChannelForwardRemote, sallyport.ChannelForwardSocket, sallyport.ChannelIDE),
+		ForceCommand: x.info.Command,
 	})
 	if err != nil {
 		nc.Close()

@@ -32,6 +32,10 @@ func (b *bridge) start(req *ssh.Request) {
 		}
 		command = s
 	}
+	command, ok := b.narrow(req, command)
+	if !ok {
+		return
+	}
 	if req.Type == "subsystem" && command != "sftp" || !b.role().Permits(b.kind) {
 		b.deny(req, "your role allows no "+what(req.Type, command))
 		return
