@@ -148,7 +148,7 @@ func (a *app) ready(r control.Request) error {
 	if len(by) == 0 {
 		return nil // automatic: it was said already
 	}
-	return a.line("approved by %s: %s for %s", strings.Join(by, " and "), access(r.Account, r.Target), duration(r.For))
+	return a.line("approved by %s: %s for %s%s", strings.Join(by, " and "), access(r.Account, r.Target), duration(r.For), only(r.Command))
 }
 
 // interview asks for the reason and the duration.

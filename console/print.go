@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -42,11 +43,21 @@ func (a *app) json(v any) error {
 	return err
 }
 
+// commandColumn is the column of the commands that grants are for, which is not
+// there where none is for one.
+const commandColumn = "COMMAND"
+
 // table prints rows under a head, aligned. The last column is cut where the
 // line would not fit the terminal. Without rows it prints nothing.
 func (a *app) table(head []string, rows [][]string) error {
 	if len(rows) == 0 {
 		return nil
+	}
+	if i := slices.Index(head, commandColumn); i >= 0 && !slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+		head = slices.Delete(slices.Clone(head), i, i+1)
+		for r := range rows {
+			rows[r] = slices.Delete(slices.Clone(rows[r]), i, i+1)
+		}
 	}
 	width := make([]int, len(head))
 	all := append([][]string{head}, rows...)

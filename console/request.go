@@ -28,10 +28,10 @@ func (a *app) request() *cobra.Command {
 		for _, r := range list {
 			rows = append(rows, []string{
 				r.ID, r.User, access(r.Account, r.Target), duration(r.For), r.State,
-				a.stamp(r.CreatedAt), strings.TrimSpace(r.Ticket + " " + r.Reason),
+				a.stamp(r.CreatedAt), r.Command, strings.TrimSpace(r.Ticket + " " + r.Reason),
 			})
 		}
-		return a.table([]string{"ID", "USER", "ACCESS", "FOR", "STATE", "CREATED", "REASON"}, rows)
+		return a.table([]string{"ID", "USER", "ACCESS", "FOR", "STATE", "CREATED", commandColumn, "REASON"}, rows)
 	})
 	ls.Flags().BoolVar(&all, "all", false, "also those decided more than a week ago")
 	show := a.verb("show ID", "one request, and who can decide it", func(args []string) error {
@@ -48,9 +48,9 @@ func (a *app) request() *cobra.Command {
 			return err
 		}
 		if r.State == string(sallyport.RequestPending) {
-			return a.done(r, "approved request %s: it waits for %d more: %s", r.ID, r.Missing, strings.Join(r.Approvers, ", "))
+			return a.done(r, "approved request %s%s: it waits for %d more: %s", r.ID, only(r.Command), r.Missing, strings.Join(r.Approvers, ", "))
 		}
-		return a.done(r, "approved request %s: %s may use %s for %s", r.ID, r.User, access(r.Account, r.Target), duration(r.For))
+		return a.done(r, "approved request %s: %s may use %s for %s%s", r.ID, r.User, access(r.Account, r.Target), duration(r.For), only(r.Command))
 	})
 	var because string
 	deny := a.withReason("deny ID", "say no; the requester reads the reason", &because, func(args []string) error {
@@ -73,7 +73,8 @@ func (a *app) request() *cobra.Command {
 func (a *app) create() *cobra.Command {
 	var ask control.Ask
 	var length, start string
-	cmd := a.withReason("create ACCESS", "ask for an access, for example root@web1", &ask.Reason, func(args []string) (err error) {
+	var cmd *cobra.Command
+	cmd = a.withReason("create ACCESS", "ask for an access, for example root@web1", &ask.Reason, func(args []string) (err error) {
 		if ask.Access, err = a.c.ParseAccess(args[0]); err != nil {
 			return err
 		}
@@ -84,6 +85,9 @@ func (a *app) create() *cobra.Command {
 		}
 		if ask.Start, err = parseStart(start, a.c.Clock()); err != nil {
 			return err
+		}
+		if ask.Command == "" && cmd.Flags().Changed("command") { // a script's empty variable asks for less, not for all
+			return sallyport.Errorf(sallyport.CodeUsage, "the command is missing").WithHint("leave --command out to ask for any work")
 		}
 		r, err := a.c.RequestCreate(a.ctx, a.caller, ask)
 		if err != nil {
@@ -101,19 +105,57 @@ func (a *app) create() *cobra.Command {
 	f.StringVar(&length, "for", "", "how long: 30m, 1h30m, 2d (default: 1h or the role's longest)")
 	f.StringVar(&start, "start", "", "when: 22:00, 2006-01-02 22:00 or RFC 3339 (default: at approval)")
 	f.StringVar(&ask.Ticket, "ticket", "", "the ticket it belongs to")
+	f.StringVar(&ask.Command, "command", "", "for this one command, in its very words, and nothing else: all up to the next flag")
 	f.StringVar(&ask.Role, "role", "", "the role, where several give the access")
+	cmd.Long = `Ask for an access, for any work or for one command alone.
+
+With --command the grant is for that command in its very words, as the account's
+shell at the target reads it: no shell, no terminal, no files, no forwards. The
+value is all up to the next flag, quotes and all. A command with words that begin
+with two dashes goes in quotes that reach the gateway:
+
+  ` + a.c.Command(a.caller, `"request create root@web1 --command 'systemctl restart --no-block nginx'"`)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		e := sallyport.Errorf(sallyport.CodeUsage, "%s", err.Error()).WithHint("see: %s", a.help(cmd))
+		if ask.Command != "" {
+			e.Hint = "if it is a part of the command, put the command in quotes that reach the gateway; " + e.Hint
+		}
+		return e
+	})
 	return cmd
+}
+
+// only says after what is granted that it is for one command alone.
+func only(command string) string {
+	if command == "" {
+		return ""
+	}
+	return ", only to run: " + command
 }
 
 // filed tells a person what became of their request, and what happens next.
 func (a *app) filed(r control.Request) error {
 	if r.Grant != nil {
-		return a.line("request %s is approved: %s until %s", r.ID, access(r.Account, r.Target), a.stamp(r.Grant.EndsAt))
+		if err := a.line("request %s is approved: %s until %s%s", r.ID, access(r.Account, r.Target), a.stamp(r.Grant.EndsAt), only(r.Command)); err != nil {
+			return err
+		}
+		return a.warn(r)
 	}
-	if err := a.line("request %s is filed: %s for %s", r.ID, access(r.Account, r.Target), duration(r.For)); err != nil {
+	if err := a.line("request %s is filed: %s for %s%s", r.ID, access(r.Account, r.Target), duration(r.For), only(r.Command)); err != nil {
+		return err
+	}
+	if err := a.warn(r); err != nil {
 		return err
 	}
 	return a.askApprovers(r)
+}
+
+// warn tells what is to be looked at in the command of a request.
+func (a *app) warn(r control.Request) error {
+	if r.Warning == "" {
+		return nil
+	}
+	return a.line("mind the command: %s", r.Warning)
 }
 
 // askApprovers tells who can approve and what they type.
@@ -148,7 +190,7 @@ func (a *app) showRequest(r control.Request) error {
 	}
 	pairs := []string{
 		"id", r.ID, "user", r.User, "access", access(r.Account, r.Target), "role", r.Role, "state", r.State,
-		"for", duration(r.For), "start", a.stamp(r.Start), "reason", r.Reason, "ticket", r.Ticket,
+		"for", duration(r.For), "start", a.stamp(r.Start), "command", r.Command, "mind the command", r.Warning, "reason", r.Reason, "ticket", r.Ticket,
 		"created", a.stamp(r.CreatedAt), "answers", strings.Join(answers, "; "),
 		"who can approve", strings.Join(r.Approvers, ", "),
 	}

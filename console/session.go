@@ -27,10 +27,10 @@ func (a *app) sessions() *cobra.Command {
 		for _, s := range list {
 			rows = append(rows, []string{
 				s.ID, s.User, access(s.Account, s.Target), a.stamp(s.StartedAt), a.left(s.ExpiresAt),
-				strconv.Itoa(s.Channels), s.From, s.Grant,
+				strconv.Itoa(s.Channels), s.From, s.Grant, s.Command,
 			})
 		}
-		return a.table([]string{"ID", "USER", "ACCESS", "STARTED", "LEFT", "CHANNELS", "FROM", "GRANT"}, rows)
+		return a.table([]string{"ID", "USER", "ACCESS", "STARTED", "LEFT", "CHANNELS", "FROM", "GRANT", commandColumn}, rows)
 	})
 	show := a.verb("show ID", "one session, live or ended", func(args []string) error {
 		s, err := a.c.Session(a.ctx, a.caller, args[0])
@@ -41,7 +41,7 @@ func (a *app) sessions() *cobra.Command {
 			return a.json(s)
 		}
 		return a.fields("id", s.ID, "user", s.User, "access", access(s.Account, s.Target), "state", s.State,
-			"role", s.Role, "grant", s.Grant, "from", s.From, "client", s.Client, "address", s.Address,
+			"role", s.Role, "grant", s.Grant, "command", s.Command, "from", s.From, "client", s.Client, "address", s.Address,
 			"channels", strconv.Itoa(s.Channels), "started", a.stamp(s.StartedAt), "expires", a.stamp(s.ExpiresAt),
 			"ended", a.stamp(s.EndedAt), "cause", s.Cause, "by", s.By, "because", s.Reason)
 	})

@@ -17,7 +17,8 @@ var freeText = [...]string{"--reason", "--ticket"}
 // Split returns the words of a command as ssh sent it. Quotes and backslashes
 // are honoured as in a shell. The value of a free-text flag is all words up to
 // the next flag, where an apostrophe inside a word is just that; it comes back
-// joined to its flag: --reason=disk full.
+// joined to its flag: --reason=disk full. So does the value of --command, which
+// is for the target's shell and keeps its quotes: see commandText.
 func Split(command string) ([]string, error) {
 	if len(command) > maxCommand {
 		return nil, sallyport.Errorf(sallyport.CodeUsage, "the command is longer than %d bytes", maxCommand)
@@ -25,6 +26,7 @@ func Split(command string) ([]string, error) {
 	var words []string
 	text := false // the words are free text
 	for rest := skipBlanks(command); rest != ""; rest = skipBlanks(rest) {
+		start := rest
 		w, after, ok := shellWord(rest)
 		if text && (!ok || rest[0] != '\'' && rest[0] != '"' || !quotedWhole(rest)) {
 			w, after = rawWord(rest)
@@ -33,6 +35,12 @@ func Split(command string) ([]string, error) {
 				WithHint("close it, or leave quotes out: --reason takes all words up to the next flag")
 		}
 		rest = after
+		if isCommand(w) {
+			var err error
+			if w, rest, err = joinCommand(w, start, after); err != nil {
+				return nil, err
+			}
+		}
 		words = append(words, w)
 		switch {
 		case isFreeText(w):

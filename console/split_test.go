@@ -34,6 +34,28 @@ func TestSplit(t *testing.T) {
 		{`'kill' 'x' '--reason' 'it'\''s full' '-o' 'json'`, []string{"kill", "x", "--reason=it's full", "-o", "json"}},
 		{`'kill' 'x' '--reason=it'\''s full'`, []string{"kill", "x", "--reason=it's full"}},
 		{"create a@b --ticket INC 42 --reason why", []string{"create", "a@b", "--ticket=INC 42", "--reason=why"}},
+		{
+			"request create a@b --command systemctl  restart nginx --reason why not",
+			[]string{"request", "create", "a@b", "--command=systemctl  restart nginx", "--reason=why not"},
+		},
+		{
+			`create a@b --command 'systemctl restart --no-block nginx' --for 10m`,
+			[]string{"create", "a@b", "--command=systemctl restart --no-block nginx", "--for", "10m"},
+		},
+		{`create --command="a --b \"c\" 'd'" -o json`, []string{"create", `--command=a --b "c" 'd'`, "-o", "json"}},
+		{`create --command sh -c "cd /srv && make --always 'x'" --for 1h`, []string{"create", `--command=sh -c "cd /srv && make --always 'x'"`, "--for", "1h"}},
+		{`create --command=echo it\'s "--for" 'a' --for 1h`, []string{"create", `--command=echo it\'s "--for" 'a'`, "--for", "1h"}},
+		{`create --command 'a b' c --for 1h`, []string{"create", `--command='a b' c`, "--for", "1h"}},
+		{`create --command 'a' 'b' --for 1h`, []string{"create", `--command='a' 'b'`, "--for", "1h"}},
+		{`'create' '--command' 'it'\''s --x' '--for' '1h'`, []string{"create", "--command=it's --x", "--for", "1h"}},
+		{`'create' '--command=it'\''s --x' '-o' 'json'`, []string{"create", "--command=it's --x", "-o", "json"}},
+		{`create --command 'kubectl get -o json' '-o' 'json'`, []string{"create", "--command=kubectl get -o json", "-o", "json"}},
+		{"create --command sudo -- ls -l --reason don't", []string{"create", "--command=sudo -- ls -l", "--reason=don't"}},
+		{"create --command a\nb\n", []string{"create", "--command=a\nb"}},
+		{"create --command  --for 1h", []string{"create", "--command=", "--for", "1h"}},
+		{"create --command '' --for 1h", []string{"create", "--command=", "--for", "1h"}},
+		{"create --command", []string{"create", "--command="}},
+		{"create --reason it's --command 'a b'", []string{"create", "--reason=it's", "--command=a b"}},
 		{"ls -- --reason a", []string{"ls", "--", "--reason", "a"}},
 	} {
 		got, err := Split(tt.in)
@@ -41,7 +63,8 @@ func TestSplit(t *testing.T) {
 			t.Errorf("Split(%q) = %q, %v, want %q", tt.in, got, err, tt.want)
 		}
 	}
-	for _, in := range []string{"ls 'x", `ls "x`, `ls x\`, strings.Repeat("a", maxCommand+1)} {
+	for _, in := range []string{"ls 'x", `ls "x`, `ls x\`, "x --command echo don't", "x --command uptime -o json",
+		"x --command kubectl get pods -o json --for 1h", strings.Repeat("a", maxCommand+1)} {
 		if got, err := Split(in); sallyport.CodeOf(err) != sallyport.CodeUsage {
 			t.Errorf("Split(%.20q) = %q, %v, want a usage error", in, got, err)
 		}

@@ -39,9 +39,9 @@ func (a *app) accesses() error {
 		if v.State == string(sallyport.GrantScheduled) {
 			left = "from " + a.stamp(v.StartedAt)
 		}
-		rows = append(rows, []string{access(v.Account, v.Target), v.State, left, v.Request, duration(v.Max), needs, v.Role})
+		rows = append(rows, []string{access(v.Account, v.Target), v.State, left, v.Request, duration(v.Max), needs, v.Role, v.Command})
 	}
-	return a.table([]string{"ACCESS", "STATE", "LEFT", "ID", "MAX", "APPROVAL", "ROLE"}, rows)
+	return a.table([]string{"ACCESS", "STATE", "LEFT", "ID", "MAX", "APPROVAL", "ROLE", commandColumn}, rows)
 }
 
 func (a *app) grants() *cobra.Command {
@@ -59,9 +59,9 @@ func (a *app) grants() *cobra.Command {
 		}
 		var rows [][]string
 		for _, g := range list {
-			rows = append(rows, []string{g.ID, g.User, access(g.Account, g.Target), g.State, a.stamp(g.StartedAt), a.left(g.EndsAt), g.Reason})
+			rows = append(rows, []string{g.ID, g.User, access(g.Account, g.Target), g.State, a.stamp(g.StartedAt), a.left(g.EndsAt), g.Command, g.Reason})
 		}
-		return a.table([]string{"ID", "USER", "ACCESS", "STATE", "START", "LEFT", "REASON"}, rows)
+		return a.table([]string{"ID", "USER", "ACCESS", "STATE", "START", "LEFT", commandColumn, "REASON"}, rows)
 	})
 	ls.Flags().BoolVar(&all, "all", false, "also those that are over")
 	show := a.verb("show ID", "one grant", func(args []string) error {
@@ -101,7 +101,7 @@ func (a *app) showGrant(g control.Grant) error {
 		return a.json(g)
 	}
 	return a.fields("id", g.ID, "user", g.User, "access", access(g.Account, g.Target), "role", g.Role, "state", g.State,
-		"start", a.stamp(g.StartedAt), "end", a.stamp(g.EndsAt), "reason", g.Reason,
+		"start", a.stamp(g.StartedAt), "end", a.stamp(g.EndsAt), "command", g.Command, "reason", g.Reason,
 		"ended at", a.stamp(g.EndedAt), "ended by", g.EndedBy, "because", g.EndReason)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"time"
 
 	"sallyport"
 )
@@ -35,10 +36,11 @@ func (c *Control) Accesses(ctx context.Context, caller Caller) ([]Access, error)
 			if r.Grant != nil {
 				state = string(r.Grant.StateAt(now))
 			}
-			if rank(state) <= rank(v.State) {
+			// Of two in the same state that for any work is used.
+			if rank(state) < rank(v.State) || rank(state) == rank(v.State) && (v.Command == "" || r.Command != "") {
 				continue
 			}
-			v.State, v.Request = state, r.ID
+			v.State, v.Request, v.Command, v.StartedAt, v.EndsAt = state, r.ID, r.Command, time.Time{}, time.Time{}
 			if r.Grant != nil {
 				v.StartedAt, v.EndsAt = r.Grant.Start, r.Grant.End
 			}

@@ -23,6 +23,8 @@ type Ask struct {
 	Reason string
 	Ticket string
 	Role   string // "": the first that fits
+
+	Command string // the only one that it is for; "": any work
 }
 
 // ParseAccess reads an access as people write it in a login name: root@web1,
@@ -68,7 +70,7 @@ func (c *Control) RequestCreate(ctx context.Context, caller Caller, ask Ask) (Re
 	}
 	r, err := c.Grants.Create(ctx, grant.Ask{
 		By: caller, Access: ask.Access, For: ask.For, Start: ask.Start,
-		Reason: ask.Reason, Ticket: ask.Ticket, Role: ask.Role,
+		Reason: ask.Reason, Ticket: ask.Ticket, Role: ask.Role, Command: ask.Command,
 	})
 	if err != nil {
 		return Request{}, err
@@ -177,7 +179,8 @@ func (c *Control) Cancel(ctx context.Context, caller Caller, prefix string) (Req
 	return c.viewRequest(r), nil
 }
 
-// Pending returns the caller's own pending request for the access, if there is one.
+// Pending returns the caller's own pending request for any work at the access, if
+// there is one.
 func (c *Control) Pending(ctx context.Context, caller Caller, a sallyport.Access) (Request, bool, error) {
 	if t, ok := c.Policy().Target(a.Target); ok {
 		a.Target = t.Name
@@ -187,7 +190,7 @@ func (c *Control) Pending(ctx context.Context, caller Caller, a sallyport.Access
 		return Request{}, false, err
 	}
 	for _, r := range own {
-		if r.User == caller.User && r.Access == a && r.State == sallyport.RequestPending {
+		if r.User == caller.User && r.Access == a && r.Command == "" && r.State == sallyport.RequestPending {
 			return c.viewRequest(r), true, nil
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sallyport"
+	"sallyport/grant"
 )
 
 // The types below are what people see, flat and with stable names: -o json
@@ -14,11 +15,12 @@ type Access struct {
 	Account  string   `json:"account"`
 	Target   string   `json:"target"`
 	Role     string   `json:"role"`
-	State    string   `json:"state"`        // active, scheduled, pending, locked or eligible
-	Max      int64    `json:"max_seconds"`  // longest duration
-	Approval string   `json:"approval"`     // auto, or how many must agree
-	Channels []string `json:"channels"`     // what a session may do
-	Request  string   `json:"id,omitempty"` // of the request or grant that State is about
+	State    string   `json:"state"`             // active, scheduled, pending, locked or eligible
+	Max      int64    `json:"max_seconds"`       // longest duration
+	Approval string   `json:"approval"`          // auto, or how many must agree
+	Channels []string `json:"channels"`          // what a session may do
+	Request  string   `json:"id,omitempty"`      // of the request or grant that State is about
+	Command  string   `json:"command,omitempty"` // the only one that it is for
 
 	StartedAt time.Time `json:"started_at,omitzero"`
 	EndsAt    time.Time `json:"ends_at,omitzero"`
@@ -36,6 +38,8 @@ type Request struct {
 	Start     time.Time  `json:"start,omitzero"`
 	Reason    string     `json:"reason"`
 	Ticket    string     `json:"ticket,omitempty"`
+	Command   string     `json:"command,omitempty"`         // the only one that it is for
+	Warning   string     `json:"command_warning,omitempty"` // what an approver should look at in it
 	CreatedAt time.Time  `json:"created_at"`
 	LapsesAt  time.Time  `json:"lapses_at,omitzero"`
 	DecidedAt time.Time  `json:"decided_at,omitzero"`
@@ -65,6 +69,7 @@ type Grant struct {
 	StartedAt time.Time `json:"started_at"`
 	EndsAt    time.Time `json:"ends_at"`
 	Reason    string    `json:"reason"`
+	Command   string    `json:"command,omitempty"` // the only one that it allows
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 	EndedBy   string    `json:"ended_by,omitempty"`
 	EndReason string    `json:"end_reason,omitempty"`
@@ -78,7 +83,8 @@ type Session struct {
 	Target    string    `json:"target"`
 	Role      string    `json:"role"`
 	Grant     string    `json:"grant"`
-	State     string    `json:"state"` // live or ended
+	Command   string    `json:"command,omitempty"` // the only one that the grant allows
+	State     string    `json:"state"`             // live or ended
 	From      string    `json:"from"`
 	Address   string    `json:"address"`
 	Client    string    `json:"client"`
@@ -116,6 +122,7 @@ func (c *Control) viewRequest(r sallyport.Request) Request {
 	v := Request{
 		ID: r.ID, User: r.User, Account: r.Access.Account, Target: r.Access.Target, Role: r.Role,
 		State: string(r.StateAt(now)), For: seconds(r.For), Start: r.Start, Reason: r.Reason, Ticket: r.Ticket,
+		Command: r.Command, Warning: grant.CommandWarning(c.Policy(), r),
 		CreatedAt: r.CreatedAt, LapsesAt: r.LapsesAt, DecidedAt: r.DecidedAt,
 		Decisions: []Decision{}, Approvers: []string{},
 	}
@@ -139,14 +146,14 @@ func viewGrant(r sallyport.Request, now time.Time) Grant {
 	g := r.Grant
 	return Grant{
 		ID: g.ID, User: g.User, Account: g.Access.Account, Target: g.Access.Target, Role: g.Role,
-		State: string(g.StateAt(now)), StartedAt: g.Start, EndsAt: g.End, Reason: r.Reason,
+		State: string(g.StateAt(now)), StartedAt: g.Start, EndsAt: g.End, Reason: r.Reason, Command: g.Command,
 		EndedAt: g.EndedAt, EndedBy: g.EndedBy, EndReason: g.EndReason,
 	}
 }
 
 func viewSession(s sallyport.Session) Session {
 	v := Session{
-		ID: s.ID, User: s.User, Account: s.Access.Account, Target: s.Access.Target, Role: s.Role, Grant: s.Grant,
+		ID: s.ID, User: s.User, Account: s.Access.Account, Target: s.Access.Target, Role: s.Role, Grant: s.Grant, Command: s.Command,
 		State: "live", From: s.From, Address: s.Address, Client: s.Client, Channels: s.Channels,
 		StartedAt: s.StartedAt, ExpiresAt: s.ExpiresAt, EndedAt: s.EndedAt,
 		Cause: string(s.Cause), By: s.By, Reason: s.Reason,
