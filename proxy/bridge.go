@@ -27,17 +27,16 @@ import (
 // What the client sees at the end is: all output, exit status, EOF, close,
 // whatever the order was at the target.
 type bridge struct {
-	x          *session
-	name       string // of the channel: "0", "1", …
-	ch         ssh.Channel
-	in         io.Reader // the client's input; ch, unless the user was held before
-	up         ssh.Channel
-	pty        atomic.Pointer[wire.Pty]
-	env        map[string]string
-	nenv       int
-	begun      bool                       // shell, exec or subsystem was asked for
-	noTerminal bool                       // one was asked for, and the grant is for one command alone
-	calls      map[sallyport.Channel]bool // the agent and X11, where asked for
+	x     *session
+	name  string // of the channel: "0", "1", …
+	ch    ssh.Channel
+	in    io.Reader // the client's input; ch, unless the user was held before
+	up    ssh.Channel
+	pty   atomic.Pointer[wire.Pty]
+	env   map[string]string
+	nenv  int
+	begun bool                       // shell, exec or subsystem was asked for
+	calls map[sallyport.Channel]bool // the agent and X11, where asked for
 
 	// Set when the channel has started, before started is closed.
 	kind       sallyport.Channel

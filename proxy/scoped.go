@@ -31,7 +31,14 @@ func (b *bridge) extra(req *ssh.Request) bool {
 	}
 	switch req.Type {
 	case "pty-req":
-		b.noTerminal = true
+		// A no would make ssh leave, or go on, with words of its own. The target
+		// is not asked; the start is refused, on the screen that was asked for.
+		if p, err := wire.ParsePty(req.Payload); err == nil && !b.begun && len(req.Payload) <= maxPtyBytes {
+			sized(&p.Columns, &p.Rows)
+			b.pty.Store(&p)
+			_ = req.Reply(true, nil)
+			return true
+		}
 	case "env":
 		if e, err := wire.ParseEnv(req.Payload); err == nil && envAllowed(e.Name, nil) {
 			_ = req.Reply(false, nil) // every ssh sends its language: no news
@@ -47,24 +54,23 @@ func (b *bridge) extra(req *ssh.Request) bool {
 
 // narrow lets the one command of the session's grant start, where it is asked
 // for in its very words or where no command is named at all; it returns what
-// runs. Who wanted a terminal wanted a shell, and does not get a command by
-// mistake. False: the channel was refused.
+// runs. With a terminal nothing does: who wanted a shell does not get a command
+// by mistake. False: the channel was refused.
 func (b *bridge) narrow(req *ssh.Request, command string) (string, bool) {
 	why := b.x.alone()
 	switch {
 	case why == "":
 		return command, true
+	case b.pty.Load() != nil:
+		why += "; it runs without a terminal (ssh -T)"
 	case req.Type == "exec" && command == b.x.info.Command:
 		return command, true
-	case req.Type == "shell" && !b.noTerminal:
+	case req.Type == "shell":
 		req.Type, req.Payload = "exec", wire.String(b.x.info.Command)
 		b.kind = sallyport.ChannelExec
 		return b.x.info.Command, true
 	}
-	switch req.Type {
-	case "shell":
-		why += " (name it: with a terminal nothing runs by itself)"
-	case "exec":
+	if req.Type == "exec" && command != b.x.info.Command {
 		e := b.x.event("command.deny")
 		e.Channel, e.Severity, e.Outcome, e.Reason = b.name, sallyport.SeverityAlert, "deny", why
 		e.Details = map[string]string{"line": command}
