@@ -100,8 +100,29 @@ func TestSplitUndoesQuoting(t *testing.T) {
 	})
 }
 
+// A command comes to the approver as it was written: in quotes around all of it,
+// or as it stands where it is no more than words.
+func TestSplitKeepsTheCommand(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		command := rapid.StringMatching(`[a-z' "\\$|;*=-]{0,20}`).Draw(t, "command")
+		quoted := "'" + strings.ReplaceAll(command, "'", `'\''`) + "'"
+		for _, line := range []string{"x --command " + quoted + " --for 1h", "x --command=" + quoted + " --for 1h"} {
+			got, err := Split(line)
+			if want := []string{"x", "--command=" + command, "--for", "1h"}; err != nil || !slices.Equal(got, want) {
+				t.Fatalf("Split(%s) = %q, %v, want %q", line, got, err, want)
+			}
+		}
+		plain := rapid.StringMatching(`[a-z|;*][a-z|;*$=/.]*( -?[a-z|;*$=/.]+){0,3}`).Draw(t, "plain")
+		got, err := Split("x --command " + plain + " --for 1h")
+		if want := []string{"x", "--command=" + plain, "--for", "1h"}; err != nil || !slices.Equal(got, want) {
+			t.Fatalf("Split = %q, %v, want %q", got, err, want)
+		}
+	})
+}
+
 func FuzzSplit(f *testing.F) {
-	for _, s := range []string{"ls", "kill x --reason don't 'a' \"b", `'a'\''b'`, "--reason", "a\\", "--reason='\\"} {
+	for _, s := range []string{"ls", "kill x --reason don't 'a' \"b", `'a'\''b'`, "--reason", "a\\", "--reason='\\",
+		"--command a 'b' --reason x", "--command='a' -o json", "'--command=a' b --command"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -350,6 +350,21 @@ func TestSSHDHoldsASessionToItsCommand(t *testing.T) {
 	}
 }
 
+// Attack: a session that began with a grant for one command is used for more, on
+// the same connection, once there is a grant for any work: the certificate that
+// opened the connection does not change.
+func TestASessionStaysWithItsCommand(t *testing.T) {
+	w := scoped(t)
+	c := w.outer(t, "lab@web1")
+	openRaw(t, c).Close()
+	w.grantOnly("")
+	r := openRaw(t, c)
+	r.ask(t, "exec", wire.String("id"))
+	if out, errs, status := r.end(t); out != "" || status != sallyport.ExitEnded || !strings.Contains(errs, "one command alone") {
+		t.Errorf("%q, %q, %d", out, errs, status)
+	}
+}
+
 // Without a grant for one command nothing of this holds.
 func TestAnyWorkIsNotNarrowed(t *testing.T) {
 	w := scoped(t)

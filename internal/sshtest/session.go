@@ -77,6 +77,9 @@ func (t *Target) session(conn *ssh.ServerConn, nc ssh.NewChannel) {
 	}
 }
 
+// forceCommand is the option of a certificate that names all that it may run.
+const forceCommand = "force-command"
+
 func isStart(request string) bool { return request == "shell" || request == "exec" }
 
 // request answers one request of RFC 4254 section 6.
@@ -132,6 +135,12 @@ func (s *session) request(r *ssh.Request) bool {
 func (s *session) start(command string) bool {
 	if s.cmd != nil || s.master != nil && s.slave == nil {
 		return false // one program per channel, and one try
+	}
+	if forced, ok := s.conn.Permissions.CriticalOptions[forceCommand]; ok {
+		if command != "" {
+			s.env = append(s.env, "SSH_ORIGINAL_COMMAND="+command)
+		}
+		command = forced
 	}
 	c := s.t.cfg
 	cmd := exec.Command(c.Shell)

@@ -30,7 +30,7 @@ type TargetConfig struct {
 
 // Target is an SSH server that behaves as sshd does where the gateway can see
 // it: certificates of one authority, a real shell or command per session, a
-// pty, windows, signals, exit-status and exit-signal. It has no sftp and no
+// pty, windows, signals, exit-status and exit-signal, a forced command. It has no sftp and no
 // forwards, and ignores terminal modes. Safe for concurrent use.
 type Target struct {
 	cfg      TargetConfig
@@ -160,9 +160,12 @@ func (t *Target) authenticate(conn ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Pe
 	if c, ok := key.(*ssh.Certificate); ok && len(c.ValidPrincipals) == 0 {
 		return nil, errors.New("the certificate names no principal")
 	}
-	checker := ssh.CertChecker{Clock: t.cfg.Now, IsUserAuthority: func(auth ssh.PublicKey) bool {
-		return !isCertificate(auth) && bytes.Equal(auth.Marshal(), t.cfg.UserCA.Marshal())
-	}}
+	checker := ssh.CertChecker{
+		Clock: t.cfg.Now, SupportedCriticalOptions: []string{forceCommand},
+		IsUserAuthority: func(auth ssh.PublicKey) bool {
+			return !isCertificate(auth) && bytes.Equal(auth.Marshal(), t.cfg.UserCA.Marshal())
+		},
+	}
 	perms, err := checker.Authenticate(conn, key)
 	if err != nil {
 		t.logf("Refused certificate for %q from %s: %v", conn.User(), conn.RemoteAddr(), err)

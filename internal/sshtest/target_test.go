@@ -122,6 +122,36 @@ func TestTargetCertificates(t *testing.T) {
 	}
 }
 
+// As sshd: whatever is asked for, a certificate for one command runs that.
+func TestTargetForcesTheCommand(t *testing.T) {
+	target, ca, _ := newTarget(t)
+	c, err := dial(t, target.Addr(), target.HostKey(), "lab", userCert(t, ca, func(c *ssh.Certificate) {
+		c.CriticalOptions = map[string]string{"force-command": "echo forced $SSH_ORIGINAL_COMMAND"}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"", "id"} {
+		s, err := c.NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		s.Stdout = &out
+		if command == "" {
+			err = s.Shell()
+		} else {
+			err = s.Start(command)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Wait(); err != nil || out.String() != strings.TrimSpace("forced "+command)+"\n" {
+			t.Errorf("%q: %q, %v", command, out.String(), err)
+		}
+	}
+}
+
 func TestTargetNeedsAuthority(t *testing.T) {
 	key := sshtest.NewSigner(t)
 	for name, cfg := range map[string]sshtest.TargetConfig{
