@@ -63,8 +63,10 @@ func TestSplit(t *testing.T) {
 			t.Errorf("Split(%q) = %q, %v, want %q", tt.in, got, err, tt.want)
 		}
 	}
-	for _, in := range []string{"ls 'x", `ls "x`, `ls x\`, "x --command echo don't", "x --command uptime -o json",
-		"x --command kubectl get pods -o json --for 1h", strings.Repeat("a", maxCommand+1)} {
+	for _, in := range []string{
+		"ls 'x", `ls "x`, `ls x\`, "x --command echo don't", "x --command uptime -o json",
+		"x --command kubectl get pods -o json --for 1h", strings.Repeat("a", maxCommand+1),
+	} {
 		if got, err := Split(in); sallyport.CodeOf(err) != sallyport.CodeUsage {
 			t.Errorf("Split(%.20q) = %q, %v, want a usage error", in, got, err)
 		}
@@ -121,8 +123,10 @@ func TestSplitKeepsTheCommand(t *testing.T) {
 }
 
 func FuzzSplit(f *testing.F) {
-	for _, s := range []string{"ls", "kill x --reason don't 'a' \"b", `'a'\''b'`, "--reason", "a\\", "--reason='\\",
-		"--command a 'b' --reason x", "--command='a' -o json", "'--command=a' b --command"} {
+	for _, s := range []string{
+		"ls", "kill x --reason don't 'a' \"b", `'a'\''b'`, "--reason", "a\\", "--reason='\\",
+		"--command a 'b' --reason x", "--command='a' -o json", "'--command=a' b --command",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

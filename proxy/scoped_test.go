@@ -365,6 +365,35 @@ func TestASessionStaysWithItsCommand(t *testing.T) {
 	}
 }
 
+// Attack: the role's rules, as they are by now, are passed by naming no command.
+func TestTheRulesHoldUnderAGrantForOneCommand(t *testing.T) {
+	w := scoped(t)
+	c := w.outer(t, "lab@web1")
+	target, _ := w.srv.Policy().Target("web1")
+	refused := func(words string) {
+		t.Helper()
+		for _, typ := range []string{"exec", "shell"} {
+			r := openRaw(t, c)
+			var payload []byte
+			if typ == "exec" {
+				payload = wire.String(granted)
+			}
+			r.ask(t, typ, payload)
+			if out, errs, status := r.end(t); out != "" || status != sallyport.ExitEnded || !strings.Contains(errs, words) {
+				t.Errorf("%s: %q, %q, %d, want %q", typ, out, errs, status, words)
+			}
+		}
+	}
+	role := w.grants.role
+	role.Commands.Rules = []sallyport.CommandRule{{Program: "cat", Action: sallyport.Deny}}
+	w.setPolicy(t, target, role)
+	refused("cat is not allowed")
+	role = w.grants.role
+	role.Channels, role.Forwards = []sallyport.Channel{sallyport.ChannelShell}, sallyport.ForwardRules{}
+	w.setPolicy(t, target, role)
+	refused("your role allows no exec")
+}
+
 // Without a grant for one command nothing of this holds.
 func TestAnyWorkIsNotNarrowed(t *testing.T) {
 	w := scoped(t)
