@@ -12,12 +12,12 @@ import (
 // work counts what the rules are given to read.
 type work struct {
 	*Judge
-	sent            strings.Builder
-	verdicts        []policy.Verdict
-	ended           string
-	calls, bytes    int
-	always          bool // every line waits for more; to read it would be slow
-	notices         int
+	sent         strings.Builder
+	verdicts     []policy.Verdict
+	ended        string
+	calls, bytes int
+	always       bool // every line waits for more; to read it would be slow
+	notices      int
 }
 
 func newWork(t *testing.T, pty bool) *work {

@@ -66,10 +66,13 @@ func directly(t *testing.T, c *Case, rules ruleSet, latency time.Duration) error
 	hangUp := func() { _ = cmd.Process.Kill() }
 	j := judge.New(judge.Config{
 		Commands: commands, PTY: true, Cols: cols, Rows: rows,
-		Send:    func(b []byte) error { return toShell.put(b) },
-		Record:  func([]byte, bool) error { return nil },
-		Verdict: func(string, policy.Verdict) {},
-		Notice:  func(text string) { p.shows([]byte("\r\nsallyport: " + text + "\r\n")) },
+		Send:   func(b []byte) error { return toShell.put(b) },
+		Show:   func(b, _ []byte) error { p.shows(b); return nil },
+		Record: func([]byte, bool) error { return nil },
+		Judged: func(string, policy.Verdict) {},
+		RTT:    func() time.Duration { return latency },
+		Failed: func(reason string) { p.shows([]byte("\r\nsallyport: " + reason + "\r\n")); hangUp() },
+		Notice: func(text string) { p.shows([]byte("\r\nsallyport: " + text + "\r\n")) },
 		Terminate: func(reason string) {
 			p.shows([]byte("\r\nsallyport: " + reason + "\r\n"))
 			hangUp()
@@ -84,7 +87,7 @@ func directly(t *testing.T, c *Case, rules ruleSet, latency time.Duration) error
 	go toShell.carry(func(b []byte) error { _, err := tty.Write(b); return err })
 	go func() {
 		defer close(over)
-		toPerson.carry(func(b []byte) error { p.shows(j.Output(b)); return nil })
+		toPerson.carry(j.Output)
 		p.ends()
 	}()
 	go func() {
