@@ -38,7 +38,7 @@ type veil struct {
 func (j *Judge) mayBar() bool {
 	s, l := j.screen, &j.line
 	switch {
-	case j.mute || s.Alternate() || l.paste || l.quoted || len(l.escape) > 0:
+	case j.mute || s.Alternate() || l.paste && s.Bracketed() || l.quoted || len(l.escape) > 0:
 		return false
 	case !s.Bracketed() && !j.prompts.ends(l.prompt):
 		return false
@@ -70,8 +70,6 @@ func (j *Judge) bar() (seen bool, err error) {
 		switch {
 		case strings.HasSuffix(text, sentinel):
 			seen = true
-			return 0
-		case j.veil.off:
 			return 0
 		case j.bells >= 2: // it is no text here, but was heard
 			return j.quiet(quietFor)
@@ -147,9 +145,10 @@ func strays(p []byte) []byte {
 
 // rest waits until the screen is at rest. j.sending is held.
 func (j *Judge) rest() {
-	asked := j.rtt() + quietFor
-	sent := j.sent
 	j.wait(screenMax+j.rtt(), func() time.Duration {
-		return max(j.quiet(quietFor), asked-time.Since(sent))
+		if !j.answered && j.line.any {
+			return later
+		}
+		return max(j.quiet(quietFor), j.rtt()+quietFor-time.Since(j.sent))
 	})
 }

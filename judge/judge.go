@@ -24,6 +24,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,6 +104,7 @@ type Judge struct {
 	drawn    time.Time // of the last output
 	answered bool      // there was output since the last key
 	sent     time.Time // of the last key
+	at       string    // the prompt of the last line that was let through
 	ran      *ran      // the last line that was let through at a prompt, until it is seen to run
 	withheld *withheld
 	script   []byte // without a terminal: the line so far
@@ -256,7 +259,13 @@ func (j *Judge) begin() {
 	s, l := j.screen, &j.line
 	cur := s.Cursor()
 	l.begun, l.anchor, l.prompt = true, cur, s.Left(cur)
-	l.right = trim(s.Text(cur, s.End(cur)))
+	switch right := s.Text(cur, s.End(cur)); {
+	case trim(right) == "" || s.Ghost(cur):
+	case strings.HasPrefix(right, "  "):
+		l.right = strings.TrimLeft(right, " ")
+	default: // the editor has a line already, and the cursor in it
+		l.moved = inside
+	}
 	l.sure = j.quiet(anchorRest) <= 0
 	if p, ok := j.prompts.begin(l.prompt); ok && p != l.prompt && !j.prompts.exact(l.prompt) {
 		// A prompt and more: zsh has put a line there before a key was pressed.
@@ -333,7 +342,16 @@ const (
 // decide finds out what b would run and judges it. j.sending is held.
 func (j *Judge) decide(b byte) (v policy.Verdict, text string, what kind, err error) {
 	var in state
-	j.locked(func() { in = j.state(); what = j.kindOf(b, in) })
+	j.locked(func() { in = j.state() })
+	if in == fullscreen && j.cfg.Commands.Active() {
+		j.rest()
+		j.locked(func() {
+			if in = j.state(); in != fullscreen { // the program has ended
+				j.line.sure = false
+			}
+		})
+	}
+	j.locked(func() { what = j.kindOf(b, in) })
 	var r readings
 	switch {
 	case !j.cfg.Commands.Active():
@@ -342,7 +360,7 @@ func (j *Judge) decide(b byte) (v policy.Verdict, text string, what kind, err er
 		r.add(string(j.line.text))
 		r.sure, r.seen = true, true
 	case in == fullscreen:
-		r = j.bottom()
+		j.locked(func() { r = j.bottom() })
 	case in == running:
 		return j.program(b)
 	default:
@@ -369,6 +387,11 @@ func (j *Judge) kindOf(b byte, in state) kind {
 	return aLine
 }
 
+// interpreter matches the prompts of well-known programs that read lines as a
+// shell does. It counts only while such a program runs, and where the shell that
+// started it has another prompt.
+var interpreter = regexp.MustCompile(`^(?:mysql|MariaDB \[[^\]]*\]|sqlite|ftp|sftp|smb: \S*|telnet|virsh #|\(gdb\)|\(lldb\)|\s+-|>>|\.\.\.|irb\([^)]*\)[:\d]*|\w+[=(-]+[#>]?|\w+:\w+)[> ]\s*$`)
+
 // state is where keys go.
 type state int
 
@@ -381,7 +404,7 @@ const (
 // state is computed from the screen, never remembered from events. j.mu is held.
 func (j *Judge) state() state {
 	s, l := j.screen, &j.line
-	known := j.prompts.ends(l.prompt)
+	known := j.prompts.ends(l.prompt) && !interpreter.MatchString(l.prompt) || j.prompts.exact(l.prompt)
 	if !known {
 		_, known = j.prompts.begin(j.leftOfCursor())
 	}
@@ -390,6 +413,8 @@ func (j *Judge) state() state {
 		return prompt
 	case s.Alternate() && j.last != policy.ReadsShell:
 		return fullscreen
+	case j.last == policy.ReadsInput && interpreter.MatchString(l.prompt) && l.prompt != j.at:
+		return running
 	case s.Bracketed() || j.last == policy.ReadsShell:
 		return prompt
 	}
@@ -408,6 +433,9 @@ func (j *Judge) look() (readings, error) {
 	}) {
 		r.add(string(j.line.text))
 		r.sure, r.seen = true, true
+		if !j.prompts.exact(j.line.prompt) {
+			r.tails(j.line.prompt + string(j.line.text))
+		}
 		return r, nil
 	}
 	var bar bool
@@ -470,9 +498,12 @@ func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, tex
 		p.alone = p.alone || again || l.broke
 		next.first, next.prompt = p.first, p.prompt
 	}
-	if what == maybe && b == '#' {
-		for _, line := range lines {
-			r.doubt(trimComment(line))
+	if what == maybe && b == '#' { // makes a comment of the line, or a line of the comment
+		lines, r.weak = nil, nil
+		for _, line := range r.lines {
+			if strings.HasPrefix(line, "#") {
+				r.weak = append(r.weak, strings.TrimLeft(line, "# "))
+			}
 		}
 	}
 	for _, line := range lines {
@@ -490,7 +521,7 @@ func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, tex
 		worst.Action = sallyport.Alert // of several readings one is wrong
 	}
 	// Nobody can say what this key runs.
-	blank := !r.sure && len(r.lines)+len(r.weak) == 0 && l.odd
+	blank := what != input && !r.sure && len(r.lines)+len(r.weak) == 0 && l.odd
 	if v := c.Unverifiable(); (l.long || blank) && v.Action > worst.Action {
 		worst = v
 	}
@@ -516,6 +547,7 @@ func (j *Judge) after(b byte, v policy.Verdict, next pending, r *readings) {
 	if r.sure && l.sure && l.plain() && l.any && !j.screen.Alternate() && !l.paste && j.shows() {
 		j.prompts.learn(l.prompt)
 	}
+	j.at = l.prompt
 	if v.Class == sallyport.ClassTamper {
 		j.mute = true
 	}
@@ -566,27 +598,44 @@ func (j *Judge) passed(b byte, what kind) error {
 // return. Within a paste it would be text. j.sending is held.
 func (j *Judge) drop(v policy.Verdict) error {
 	var err error
+	var paste bool
 	cut := string(rune(ctrlC))
+	j.cfg.Notice("not run: " + v.Reason)
+	j.rest() // readline keeps a line where Ctrl-C meets it at work
+	var row int64
 	j.locked(func() {
 		l := &j.line
-		paste := l.paste
-		if paste {
+		if paste = l.paste && j.screen.Bracketed(); paste {
 			cut = pasteEnd + cut
 		}
 		err = j.mask.end()
+		row = j.screen.Cursor().Row
+	})
+	for range 3 {
+		if err == nil {
+			err = j.cfg.Send([]byte(cut))
+		}
+		if err != nil {
+			return err
+		}
+		j.sent = time.Now()
+		if j.screen.Alternate() || j.wait(250*time.Millisecond+j.rtt(), func() time.Duration {
+			if j.screen.Cursor().Row > row {
+				return j.quiet(anchorRest)
+			}
+			return later
+		}) {
+			break
+		}
+		cut = string(rune(ctrlC))
+	}
+	j.locked(func() {
+		l := &j.line
 		l.reset()
 		l.paste, l.discard, l.broke = false, paste, true
 		l.escape = l.escape[:0]
 		j.pending = pending{}
 	})
-	if err != nil {
-		return err
-	}
-	if err := j.cfg.Send([]byte(cut)); err != nil {
-		return err
-	}
-	j.sent = time.Now()
-	j.cfg.Notice("not run: " + v.Reason)
 	return nil
 }
 

@@ -18,44 +18,72 @@ func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err e
 	var guess readings
 	var last policy.Reader
 	j.locked(func() {
-		guess, last = j.line.guesses(), j.last
+		guess = j.line.guesses()
+		if j.line.broke && j.last == policy.ReadsInput {
+			j.last = policy.ReadsNothing // the program may have ended
+		}
+		if last = j.last; last == policy.ReadsInput {
+			guess.escapes(j.line.keys)
+		}
 		v, text = j.guess(&guess)
 	})
+	seen := false
+	if v.Action > sallyport.Allow || j.line.odd {
+		seen = j.echoed()
+	}
+	if !seen { // then no word of it is told
+		text = ""
+	}
 	switch {
-	case v.Action == sallyport.Allow && !j.line.odd:
+	case v.Action == sallyport.Allow && !(seen && j.literal()), last == policy.ReadsInput && !seen:
+		// A secret, or the keys of a program that has the keyboard to itself.
 		return policy.Verdict{}, "", input, nil
-	case !j.echoed():
-		// Not shown: a secret, or the keys of a program that has the keyboard to
-		// itself.
-		return policy.Verdict{}, "", input, nil
-	case last == policy.ReadsInput:
-		if v.Action > sallyport.Alert {
-			v.Action = sallyport.Alert
-		}
+	case last == policy.ReadsInput && guess.weak == nil:
+		v.Action = min(v.Action, sallyport.Alert)
 		return v, text, input, nil
-	case v.Action == sallyport.Allow && !j.literal():
-		return policy.Verdict{}, "", input, nil
+	case last == policy.ReadsInput:
+		return v, text, aLine, nil // a shell escape
+	case v.Action == sallyport.Alert:
+		return v, text, input, nil
 	}
 	// It looks like a command, or has keys that only a line editor understands.
-	atPrompt := false
-	j.locked(func() { atPrompt = j.line.sure && trim(j.line.prompt) != "" && v.Action > sallyport.Alert })
-	if atPrompt {
-		return v, text, aLine, nil
-	}
-	if v.Action == sallyport.Alert {
-		return v, text, input, nil
-	}
 	return v, text, ahead, nil
 }
 
-// guess judges what the keys may be; only a rule counts. j.mu is held.
+// guess judges what the keys may be; only a rule counts. A shell escape that meets
+// none is dropped. j.mu is held.
 func (j *Judge) guess(r *readings) (worst policy.Verdict, text string) {
+	for _, line := range r.weak {
+		if v := j.cfg.Commands.Judge(line); v.Rule != "" && v.Action > worst.Action {
+			worst, text = v, line
+		}
+	}
+	if worst.Action == sallyport.Allow {
+		r.weak = nil
+	}
 	for _, line := range r.lines {
 		if v := j.cfg.Commands.Judge(line); v.Rule != "" && v.Action > worst.Action {
 			worst, text = v, line
 		}
 	}
 	return worst, text
+}
+
+// shellEscape is how programs are asked to run a command: vim's :!cmd and
+// :r !cmd, less's !cmd, psql's \! cmd.
+var shellEscape = regexp.MustCompile(`^\s*(?::[^!]*|\\)?!(.*)`)
+
+// escapes adds the command of a shell escape among keys.
+func (r *readings) escapes(keys []byte) {
+	if i := bytes.LastIndexByte(keys, esc); i >= 0 {
+		keys = keys[i+1:]
+	}
+	if i := bytes.LastIndexByte(keys, ':'); i >= 0 && bytes.IndexByte(keys[i:], '!') > 0 {
+		keys = keys[i:]
+	}
+	if m := shellEscape.FindSubmatch(keys); m != nil {
+		r.doubt(string(visible(m[1])))
+	}
 }
 
 // echoed waits for the echo of what was typed, and reports whether it came.
@@ -87,30 +115,27 @@ func (j *Judge) literal() (yes bool) {
 }
 
 // bottom reads the command that a program with the whole screen may be asked to
-// run: vim's :!cmd, less's !cmd. j.sending is held.
+// run, on its last row. j.mu is held.
 func (j *Judge) bottom() readings {
-	j.rest()
-	var r readings
-	j.locked(func() {
-		cur := j.screen.Cursor()
-		row := trim(j.screen.Text(j.screen.LineStart(cur), j.screen.End(cur)))
-		for _, text := range []string{row, string(visible(j.line.keys))} {
-			if i := strings.LastIndexAny(text, ":"); i >= 0 && strings.Contains(text[i:], "!") {
-				_, cmd, _ := strings.Cut(text[i:], "!")
-				r.doubt(cmd)
-			}
-			if cmd, ok := strings.CutPrefix(text, "!"); ok {
-				r.doubt(cmd)
-			}
-		}
-	})
+	r := readings{seen: true}
+	cur := j.screen.Cursor()
+	_, rows := j.screen.Size()
+	if j.screen.End(cur).Row-j.screen.Scrolled() < int64(rows-1) {
+		return r
+	}
+	row := j.screen.Text(j.screen.LineStart(cur), j.screen.End(cur))
+	if m := shellEscape.FindStringSubmatch(row); m != nil {
+		r.doubt(m[1])
+	}
+	if !j.answered { // it has not shown the keys yet
+		r.escapes(j.line.keys)
+	}
 	return r
 }
 
 // withheld is an Enter that was typed ahead, with what came after it.
 type withheld struct {
 	queue []byte
-	ons   uint64 // how often bracketed paste had been switched on
 	since time.Time
 }
 
@@ -118,7 +143,7 @@ type withheld struct {
 // j.sending is held.
 func (j *Judge) withhold(b byte, text string) {
 	w := &withheld{queue: []byte{b}, since: time.Now()}
-	j.locked(func() { w.ons, _ = j.screen.Events(); j.withheld = w })
+	j.locked(func() { j.withheld = w })
 	go j.release(w)
 }
 
@@ -158,7 +183,7 @@ func (j *Judge) release(w *withheld) {
 		if gone() {
 			return 0
 		}
-		if ons, _ := j.screen.Events(); ons == w.ons && !j.prompted(w) {
+		if !j.prompted(w) {
 			return later
 		}
 		return j.quiet(quietFor)
@@ -191,13 +216,13 @@ func (j *Judge) release(w *withheld) {
 	}
 }
 
-// prompted reports whether a prompt of a shell without a line editor stands
-// where the cursor is. j.mu is held.
+// prompted reports whether a prompt stands where the cursor is. j.mu is held.
 func (j *Judge) prompted(w *withheld) bool {
-	if !j.drawn.After(w.since) {
-		return false
-	}
 	left := j.leftOfCursor()
 	_, begins := j.prompts.begin(left)
-	return begins || j.prompts.ends(left) || slices.ContainsFunc(marks, func(m string) bool { return strings.HasSuffix(left, m) })
+	switch {
+	case j.screen.Bracketed() && !j.screen.Alternate(), begins, j.prompts.ends(left):
+		return true
+	}
+	return j.drawn.After(w.since) && slices.ContainsFunc(marks, func(m string) bool { return strings.HasSuffix(left, m) })
 }

@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"strings"
-
 	"sallyport"
 	"sallyport/policy"
 )
@@ -23,6 +21,3 @@ func unshown(v policy.Verdict) policy.Verdict {
 	}
 	return v
 }
-
-// trimComment returns what bash's insert-comment would make of a commented line.
-func trimComment(line string) string { return strings.TrimLeft(line, "# ") }
