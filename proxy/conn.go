@@ -276,7 +276,7 @@ func (c *conn) answering() bool {
 func channel(handle func(c *conn, ctx context.Context, nc ssh.NewChannel)) gliderssh.ChannelHandler {
 	return func(_ *gliderssh.Server, sc *ssh.ServerConn, nc ssh.NewChannel, ctx gliderssh.Context) {
 		c := ctx.Value(connKey{}).(*conn)
-		defer c.srv.contain("channel", c.from, func() { c.Close() })
+		defer c.srv.contain("channel", sallyport.Event{From: c.from}, func() { c.Close() })
 		defer c.opening.Add(-1)
 		if !c.answering() {
 			return
@@ -309,7 +309,7 @@ func (c *conn) refuseChannel(_ context.Context, nc ssh.NewChannel) {
 // handleRequest answers the requests that belong to no channel.
 func handleRequest(ctx gliderssh.Context, _ *gliderssh.Server, req *ssh.Request) (bool, []byte) {
 	c := ctx.Value(connKey{}).(*conn)
-	defer c.srv.contain("request", c.from, func() { c.Close() })
+	defer c.srv.contain("request", sallyport.Event{From: c.from}, func() { c.Close() })
 	c.pace.request(ctx, req.Type)
 	switch req.Type {
 	case "no-more-sessions@openssh.com":

@@ -33,7 +33,7 @@ const silent = "it stopped answering"
 
 // lost ends a connection whose client is gone without a word.
 func (c *conn) lost() {
-	defer c.srv.contain("connection", c.from, func() { c.Close() })
+	defer c.srv.contain("connection", sallyport.Event{From: c.from}, func() { c.Close() })
 	c.mu.Lock()
 	x := c.session
 	c.mu.Unlock()

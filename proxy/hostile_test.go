@@ -431,6 +431,9 @@ func TestAPanicIsItsOwn(t *testing.T) {
 	}
 	newest.guarded(func() { panic("in a session") })
 	within(t, waitLong, "the end of the session that panicked", func() { _ = victim.Wait() })
+	if e := w.audit.last("gateway.panic"); e.User != "alice" || e.Session == "" || e.Target != "web1" || e.Severity != sallyport.SeverityCritical {
+		t.Errorf("the panic in a session is audited as %+v", e)
+	}
 	c, err := w.dial(t, "alice")
 	if err != nil {
 		t.Fatal(err)

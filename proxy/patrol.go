@@ -34,7 +34,7 @@ func (s *Server) patrol() {
 }
 
 func (s *Server) lookAt(list []*session) {
-	defer s.contain("patrol", "", func() {
+	defer s.contain("patrol", sallyport.Event{}, func() {
 		for _, x := range list { // nobody knows whether they may go on: fail closed
 			x.panicked()
 		}

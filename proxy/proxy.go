@@ -226,20 +226,20 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 // serve runs one connection. A panic in it is that connection's own.
 func (s *Server) serve(c net.Conn) {
-	defer s.contain("connection", c.RemoteAddr().String(), func() { c.Close() })
+	defer s.contain("connection", sallyport.Event{From: c.RemoteAddr().String()}, func() { c.Close() })
 	s.front.HandleConn(c)
 }
 
-// contain turns a panic into an alert and calls cleanup. It is deferred.
-func (s *Server) contain(where, from string, cleanup func()) {
+// contain turns a panic into an alert, about whom e tells, and calls cleanup. It
+// is deferred.
+func (s *Server) contain(where string, e sallyport.Event, cleanup func()) {
 	v := recover()
 	if v == nil {
 		return
 	}
-	s.Log.Error().Str("where", where).Str("from", from).Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("contained a panic")
-	_ = s.Audit.Append(sallyport.Event{
-		Type: "gateway.panic", Severity: sallyport.SeverityCritical, From: from, Details: map[string]string{"where": where},
-	})
+	s.Log.Error().Str("where", where).Str("from", e.From).Str("panic", fmt.Sprint(v)).Bytes("stack", debug.Stack()).Msg("contained a panic")
+	e.Type, e.Severity, e.Details = "gateway.panic", sallyport.SeverityCritical, map[string]string{"where": where}
+	_ = s.Audit.Append(e)
 	cleanup()
 }
 

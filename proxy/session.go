@@ -405,7 +405,9 @@ func (x *session) notRecorded(err error) {
 
 // guarded runs f; a panic in it ends the session and no other.
 func (x *session) guarded(f func()) {
-	defer x.srv.contain("session", x.conn.from, x.panicked)
+	about := x.conn.event("")
+	about.Session = x.info.ID
+	defer x.srv.contain("session", about, x.panicked)
 	f()
 }
 

@@ -150,7 +150,7 @@ func (v *visit) attend(ctx context.Context, f func(ctx context.Context, p Visit)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer v.conn.srv.contain("console", v.conn.from, func() { v.conn.Close() })
+		defer v.conn.srv.contain("console", sallyport.Event{User: v.conn.identity.User, From: v.conn.from}, func() { v.conn.Close() })
 		f(ctx, p)
 	}()
 	reqs := v.reqs
