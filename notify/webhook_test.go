@@ -45,6 +45,11 @@ type wires struct {
 // seat is one end of a wire, as if on the loopback.
 type seat struct{ net.Conn }
 
+// afar is one that is not.
+type afar struct{ net.Conn }
+
+func (afar) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
 func (seat) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 func (w *wires) dial(context.Context, string, string) (net.Conn, error) {
@@ -226,7 +231,7 @@ func TestReceiversThatMislead(t *testing.T) {
 	n, _, _ = newTest()
 	n.Dial = func(context.Context, string, string) (net.Conn, error) {
 		a, _ := net.Pipe()
-		return a, nil
+		return afar{a}, nil
 	}
 	if err := n.Try(t.Context(), Hook{URL: "http://localhost:1/x"}); err == nil || !strings.Contains(err.Error(), "http leads away") {
 		t.Error(err)
