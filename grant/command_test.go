@@ -2,12 +2,16 @@ package grant
 
 import (
 	"context"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"sallyport"
+	"sallyport/policy"
 )
 
 const restart = "systemctl restart nginx"
@@ -157,6 +161,44 @@ func TestAGrantForOneCommand(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Attack: twenty requests for twenty commands at once, of which automatic approval
+// would grant them all.
+func TestOneCommandAtATime(t *testing.T) {
+	for name, a := range map[string]sallyport.Access{"pending": root, "granted": auto} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, 1)
+			f.policy = testPolicy(t, 1, commands)
+			roles := f.policy.Roles()
+			for i := range roles {
+				roles[i].Channels = []sallyport.Channel{sallyport.ChannelExec}
+			}
+			p, err := policy.New(f.policy.Users(), f.policy.Targets(), roles, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.policy = p
+			var wg sync.WaitGroup
+			var filed atomic.Int32
+			for i := range 20 {
+				wg.Go(func() {
+					_, err := f.Create(t.Context(), Ask{
+						By: actor("alice"), Access: a, For: time.Minute, Reason: "x", Command: "echo " + strconv.Itoa(i),
+					})
+					if err == nil {
+						filed.Add(1)
+					} else if sallyport.CodeOf(err) != sallyport.CodeConflict {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := filed.Load(); n != 1 {
+				t.Errorf("%d of 20 were filed, want 1", n)
+			}
+		})
+	}
 }
 
 // Attack: the record is changed after somebody said yes: another command, none

@@ -365,6 +365,21 @@ func TestASessionStaysWithItsCommand(t *testing.T) {
 	}
 }
 
+// A person who was held, and for whom a grant for one command is all that came of
+// it, was told yes to a terminal already: nothing runs, and the screen says why.
+func TestWhoWasHeldGetsNoTerminal(t *testing.T) {
+	w := scoped(t)
+	w.hold(func() {})
+	r := openRaw(t, w.outer(t, "lab@web1"))
+	if !r.ask(t, "pty-req", ptyRequest) || !r.ask(t, "shell", nil) {
+		t.Fatal("refused")
+	}
+	out, errs, status := r.end(t)
+	if !strings.HasPrefix(out, "\r\nsallyport: your grant") || !strings.HasSuffix(out, "; it runs without a terminal (ssh -T)\r\n") || status != sallyport.ExitEnded {
+		t.Errorf("%q, %q, %d", out, errs, status)
+	}
+}
+
 // Attack: the role's rules, as they are by now, are passed by naming no command.
 func TestTheRulesHoldUnderAGrantForOneCommand(t *testing.T) {
 	w := scoped(t)
