@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and Debian has: OpenSSH's server, its clients and
-# other people's, a player for exported recordings, a C compiler for the race
-# detector.
+# other people's, shells, a player for exported recordings, a C compiler for the
+# race detector.
 set -euo pipefail
 
 packages=()
@@ -12,6 +12,8 @@ need /usr/sbin/sshd openssh-server
 need /usr/lib/openssh/sftp-server openssh-sftp-server
 need /usr/bin/ssh openssh-client
 need /usr/bin/asciinema asciinema
+need /usr/bin/zsh zsh
+need /usr/bin/fish fish
 need /usr/sbin/useradd passwd
 need /usr/lib/python3/dist-packages/paramiko python3-paramiko
 # The clients of internal/conformance.

@@ -43,6 +43,14 @@ func (w *walker) call(words []string, in source) {
 		w.stream(program, words[0], in)
 	}
 	w.tamper(program, args)
+	if evaluates(program) {
+		for _, a := range args {
+			w.hidden(a, in)
+		}
+	}
+	if other, ok := w.names[program]; ok {
+		w.call(append(slices.Clone(other), args...), in)
+	}
 	if wr, ok := wrapperOf(program); ok {
 		w.unwrap(program, wr, args, in)
 		return
@@ -57,6 +65,9 @@ func (w *walker) unwrap(program string, wr wrapper, args []string, in source) {
 	for _, a := range assigns {
 		name, value, _ := strings.Cut(a, "=")
 		w.set(name, value, true)
+		if commandVariable(name) {
+			w.text(name, value, source{pipe: in.pipe})
+		}
 	}
 	switch program {
 	case "env":
@@ -131,6 +142,9 @@ func (w *walker) fed(program string, head, inner []string, in source) []string {
 // runs follows a program that takes code or a command in its own way.
 func (w *walker) runs(program string, args []string, in source) {
 	if isShell(program) {
+		if code, ok := option(args, 'C', "init-command"); ok && program == "fish" {
+			w.text(program, code, in)
+		}
 		w.shell(args, in)
 		return
 	}
@@ -151,9 +165,14 @@ func (w *walker) runs(program string, args []string, in source) {
 		}
 	case "alias":
 		in.tty = false
-		for _, a := range args {
-			if _, value, ok := strings.Cut(a, "="); ok {
+		for i, a := range args {
+			name, value, ok := strings.Cut(a, "=")
+			if !ok && i == 0 && len(args) == 2 { // fish
+				name, value, ok = a, args[1], true
+			}
+			if ok {
 				w.text(program, value, in)
+				w.rename(name, strings.Fields(value))
 			}
 		}
 	case "su", "runuser", "sg", "script", "newgrp", "login", "capsh":
@@ -195,10 +214,12 @@ func (w *walker) runs(program string, args []string, in source) {
 	case "hash":
 		if path, ok := option(args, 'p', ""); ok {
 			w.call([]string{path}, in)
+			w.rename(args[len(args)-1], []string{path})
 		}
 	case "coproc", "time":
 		w.call(args, in)
 	default:
+		w.follows(program, args, in)
 		w.interpreter(program, args, in)
 	}
 }

@@ -145,10 +145,14 @@ func (w *walker) sourced(args []string, in source) {
 	}
 	switch {
 	case len(args) == 0:
+		if in.piped { // fish
+			w.source("source", in)
+		}
 	case isStdin(args[0]):
 		w.stream("source", args[0], in)
 	case strings.Trim(args[0], unknown) == "":
 		w.script.Input = true
+		w.find(Opaque, "source", "source runs code that is not on the line")
 	}
 }
 

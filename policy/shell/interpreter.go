@@ -138,6 +138,9 @@ func (w *walker) told(program string, args []string, in source) {
 	case "sed", "gsed", "make", "gmake":
 		file, ok := option(args, 'f', "file")
 		sent = ok && fromInput(file)
+		if strings.HasSuffix(program, "sed") {
+			w.sed(args)
+		}
 	case "crontab":
 		wr := wrapper{values: "u"}
 		rest, _ := wr.command(args)

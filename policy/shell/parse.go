@@ -3,6 +3,7 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -96,13 +97,24 @@ func (w *walker) read(text string, in source, rereads int) {
 	if open != nil && unclosedHeredoc.MatchString(errText(err)) {
 		w.unread("it has too many here-documents")
 	}
-	if err != nil && !syntax.IsIncomplete(err) {
-		if s, c, zerr := parse(text, syntax.LangZsh); zerr == nil {
+	bad := err
+	if err != nil {
+		s, c, zerr := parse(text, syntax.LangZsh)
+		switch {
+		case zerr == nil && syntax.IsIncomplete(err):
+			w.stmts(s, source{pipe: in.pipe}) // f() { ls }
+		case zerr == nil:
 			stmts, comments, err = s, c, nil
 		}
 	}
+	if strings.Contains(text, "(") && qualifier.MatchString(text) {
+		w.find(Opaque, "", "a pattern of files runs code")
+	}
 	in.tty = in.tty && err == nil
 	w.stmts(stmts, in)
+	if bad != nil && !strings.Contains(bad.Error(), "quote") || strings.Contains(text, `\`) && escaped(text) {
+		w.fish(text, in)
+	}
 	for _, c := range comments {
 		// Interactive zsh knows no comments: what follows an operator would run.
 		if i := strings.IndexAny(c, ";|&"); i >= 0 {
@@ -130,6 +142,9 @@ func (w *walker) read(text string, in source, rereads int) {
 		w.script.Heredoc = open
 	}
 }
+
+// qualifier is a pattern of files of zsh with code in it: *(e:'code':), *(+f).
+var qualifier = regexp.MustCompile("[*?/\\w]\\([.@/oN^#]*(?:e[:'\"{\\[|]|\\+\\w)")
 
 func errText(err error) string {
 	if err == nil {

@@ -6,7 +6,7 @@ import "strings"
 // what later programs are.
 func sensitive(name string) bool {
 	switch name {
-	case "PS0", "PS1", "PS2", "PROMPT", "RPROMPT", "RPS1", "PROMPT2", "PROMPT_COMMAND", "precmd_functions", "preexec_functions",
+	case "PS0", "PS1", "PS2", "PS4", "PROMPT", "RPROMPT", "RPS1", "PROMPT2", "PROMPT_COMMAND", "precmd_functions", "preexec_functions",
 		"BASH_ENV", "ENV", "ZDOTDIR", "INPUTRC", "SHELLOPTS", "BASHOPTS", "TERM", "TERMINFO", "COLUMNS", "LINES",
 		"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "GIT_SSH_COMMAND", "BASH_ALIASES":
 		return true

@@ -23,12 +23,13 @@ type walker struct {
 	script Script
 	vars   map[string][]string // every value that the line gives a variable
 	pipes  int
-	depth  int  // of code within code
-	nested int  // of programs run by programs
-	outer  int  // the call within which the walker is, plus 1
-	budget int  // bytes of code left
-	words  int  // words and statements left
-	used   bool // text that flows in was read as code or words
+	depth  int                 // of code within code
+	nested int                 // of programs run by programs
+	names  map[string][]string // words that a name stands for: aliases, copies
+	outer  int                 // the call within which the walker is, plus 1
+	budget int                 // bytes of code left
+	words  int                 // words and statements left
+	used   bool                // text that flows in was read as code or words
 }
 
 func (w *walker) find(k Kind, program, format string, args ...any) {
@@ -125,6 +126,8 @@ func (w *walker) children(n syntax.Node, in source) {
 		case *syntax.DeclClause:
 			w.declare(n, in)
 			return false
+		case *syntax.SglQuoted:
+			w.hidden(n.Value, in)
 		}
 		return true
 	})
@@ -255,6 +258,10 @@ func (w *walker) callExpr(c *syntax.CallExpr, in source) {
 	for _, other := range w.variants(c.Args, words) {
 		w.call(other, in)
 	}
+	if _, ok := literal(c.Args[0]); !ok && strings.ContainsAny(words[0], " \t\n") {
+		// One word here may be several in the shell: "${x[@]}", zsh's $x.
+		w.call(append(strings.Fields(words[0]), words[1:]...), in)
+	}
 }
 
 func hasSubstitution(words []*syntax.Word) bool {
@@ -278,17 +285,23 @@ func hasSubstitution(words []*syntax.Word) bool {
 
 func (w *walker) declare(c *syntax.DeclClause, in source) {
 	call := Call{Program: c.Variant.Value, Pipe: in.pipe, Outer: w.outer}
+	byName := c.Variant.Value == "nameref"
 	for _, a := range c.Args {
 		if a.Naked && a.Value != nil {
 			for _, f := range w.fields([]*syntax.Word{a.Value}, in, true) {
 				if name, value, ok := strings.Cut(f, "="); ok {
 					w.set(name, value, true)
 				}
+				byName = byName || len(f) > 1 && f[0] == '-' && strings.Contains(f, "n")
+				w.hidden(f, in)
 				call.Args = append(call.Args, Word(f))
 			}
 			continue
 		}
 		value := w.assign(a, in)
+		if byName && a.Name != nil {
+			w.set(a.Name.Value, unknown, false) // it stands for another variable
+		}
 		if a.Name != nil {
 			if a.Naked {
 				call.Args = append(call.Args, Word(a.Name.Value))
@@ -314,5 +327,5 @@ func base(word string) string {
 	if word == "" {
 		return ""
 	}
-	return path.Base(word)
+	return strings.TrimPrefix(path.Base(word), "zf_") // of zsh's module zsh/files
 }

@@ -136,6 +136,15 @@ func (w *walker) expand(out []string, word *syntax.Word, env environment, in sou
 			return "/dev/fd/" + unknown, nil
 		},
 	}
+	if walk {
+		syntax.Walk(word, func(n syntax.Node) bool {
+			if p, ok := n.(*syntax.ParamExp); ok { // ${(e)x:-'$(ls)'}
+				w.quotedIn(p, in)
+				return false
+			}
+			return true
+		})
+	}
 	if !w.bounded(word) {
 		if walk {
 			w.children(word, in)
@@ -161,6 +170,17 @@ func (w *walker) expand(out []string, word *syntax.Word, env environment, in sou
 		out = append(out, f)
 	}
 	return out
+}
+
+// quotedIn reads the substitutions in the quotes of an expansion, which zsh may
+// expand once more.
+func (w *walker) quotedIn(p *syntax.ParamExp, in source) {
+	syntax.Walk(p, func(n syntax.Node) bool {
+		if q, ok := n.(*syntax.SglQuoted); ok {
+			w.hidden(q.Value, in)
+		}
+		return true
+	})
 }
 
 // bounded reports whether the values that a word names stay within bounds:
@@ -261,6 +281,10 @@ func (w *walker) assign(a *syntax.Assign, in source) string {
 	}
 	if a.Index != nil {
 		w.children(a.Index, in)
+	}
+	w.hidden(value, in)
+	if a.Name != nil && (commandVariable(a.Name.Value) || a.Index != nil && commandTable(a.Name.Value)) {
+		w.text(a.Name.Value, value, source{pipe: in.pipe})
 	}
 	if a.Name == nil || a.Naked {
 		return value

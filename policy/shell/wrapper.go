@@ -85,9 +85,13 @@ func wrapperOf(program string) (wrapper, bool) {
 		return wrapper{values: "g", shell: true}, true
 	case "dbus-run-session", "catchsegv", "xvfb-run", "cgexec", "numactl", "torsocks", "proxychains", "proxychains4":
 		return wrapper{values: "g"}, true
-	case "start-stop-daemon":
-		return wrapper{}, false
-	case "nohup", "setsid", "builtin", "command", "exec", "busybox", "toybox", "noglob", "nocorrect", "-", "choom", "chronic", "ifne", "rlwrap", "caffeinate", "eatmydata":
+	case "and", "or", "not", "begin": // fish
+		return wrapper{}, true
+	case "repeat": // zsh
+		return wrapper{operands: 1}, true
+	case "choom":
+		return wrapper{values: "np", long: []string{"adjust", "pid"}}, true
+	case "nohup", "setsid", "builtin", "command", "exec", "busybox", "toybox", "noglob", "nocorrect", "-", "chronic", "ifne", "rlwrap", "caffeinate", "eatmydata":
 		return wrapper{values: pickString(program == "exec", "a", "")}, true
 	}
 	if strings.HasPrefix(program, "ld-linux") || strings.HasPrefix(program, "ld-musl") || program == "ld.so" {
