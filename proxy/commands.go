@@ -99,6 +99,7 @@ func (b *bridge) judged(commands *policy.Commands, line string, v policy.Verdict
 	b.mark(v.Action.String() + ": " + line)
 	e.Severity = sallyport.SeverityAlert
 	if v.Action == sallyport.Terminate {
+		e.Severity = sallyport.SeverityCritical
 		b.x.conn.note(e)
 	} else {
 		b.x.conn.sparingly(e)
@@ -108,7 +109,7 @@ func (b *bridge) judged(commands *policy.Commands, line string, v policy.Verdict
 // judgeFailed ends the session: what cannot be judged must not pass.
 func (b *bridge) judgeFailed(reason string) {
 	e := b.x.event("judge.failed")
-	e.Channel, e.Reason, e.Severity = b.name, reason, sallyport.SeverityAlert
+	e.Channel, e.Reason, e.Severity = b.name, reason, sallyport.SeverityCritical
 	b.x.conn.note(e)
 	b.x.end(&sallyport.Ending{Cause: sallyport.CauseForbiddenCommand, Reason: reason})
 }
