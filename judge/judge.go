@@ -97,6 +97,7 @@ type Judge struct {
 	pending  pending // lines that the shell would still add to
 	prompts  prompts
 	last     policy.Reader // what the last line that was let through does with keys
+	asks     bool          // and it reads one line first
 	started  bool          // the first prompt was drawn
 	mute     bool          // the sentinel may do harm here
 	veil     *veil
@@ -267,6 +268,7 @@ func (j *Judge) begin() {
 		l.moved = inside
 	}
 	l.sure = j.quiet(anchorRest) <= 0
+	l.ons, _ = s.Events()
 	if p, ok := j.prompts.begin(l.prompt); ok && p != l.prompt && !j.prompts.exact(l.prompt) {
 		// A prompt and more: zsh has put a line there before a key was pressed.
 		l.anchor, l.prompt = s.After(s.LineStart(cur), p), p
@@ -434,7 +436,7 @@ func (j *Judge) look() (readings, error) {
 		r.add(string(j.line.text))
 		r.sure, r.seen = true, true
 		if !j.prompts.exact(j.line.prompt) {
-			r.tails(j.line.prompt + string(j.line.text))
+			r.tails(j.line.prompt+string(j.line.text), len(j.line.prompt))
 		}
 		return r, nil
 	}
@@ -457,7 +459,7 @@ func (j *Judge) look() (readings, error) {
 // shows reports whether the screen shows what plain keys made. j.mu is held.
 func (j *Judge) shows() bool {
 	s, l := j.screen, &j.line
-	if !l.plain() || !l.sure || j.prompts.exact(l.prompt) != j.prompts.ends(l.prompt) {
+	if !l.plain() || !l.sure || l.moved != atEnd || j.prompts.exact(l.prompt) != j.prompts.ends(l.prompt) {
 		return false
 	}
 	return s.Left(l.anchor) == l.prompt && s.Text(l.anchor, s.Cursor()) == string(l.text)
@@ -558,7 +560,7 @@ func (j *Judge) after(b byte, v policy.Verdict, next pending, r *readings) {
 	switch {
 	case len(next.open) > 0:
 	case trim(whole) != "":
-		j.last = policy.Reads(whole)
+		j.last, j.asks = policy.Reads(whole), policy.AsksFirst(whole)
 	case l.any && !r.sure:
 		j.last = policy.ReadsNothing
 	}

@@ -50,6 +50,7 @@ type line struct {
 	anchor term.Pos // that place
 	prompt string   // what stood left of it
 	right  string   // what stood right of it: a right prompt
+	ons    uint64   // how often bracketed paste had been switched on
 
 	any    bool // a key was pressed
 	odd    bool // a key whose effect only the screen tells: history, completion, editing

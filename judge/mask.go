@@ -193,7 +193,7 @@ func (m *mask) draw(s *term.Terminal, p []byte, offset int) {
 	}
 	var r readings
 	whole := s.Text(start, s.End(cur))
-	r.tails(whole)
+	r.tails(whole, len(whole))
 	for _, tail := range r.weak {
 		if len(m.commands.Secrets(tail)) > 0 {
 			m.look(s, s.After(start, whole[:len(whole)-len(tail)]))

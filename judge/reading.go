@@ -71,7 +71,7 @@ func (j *Judge) read() readings {
 			r.doubt(string(l.kept))
 		}
 		if !j.prompts.ends(l.prompt) {
-			r.tails(left)
+			r.tails(left, len(l.prompt))
 		}
 		r.sure = true
 		return r
@@ -87,20 +87,20 @@ func (j *Judge) read() readings {
 		r.add(whole[len(p):])
 		r.seen = r.seen || trim(whole[len(p):]) != ""
 	}
-	r.tails(whole)
+	r.tails(whole, len(whole))
 	return r
 }
 
-// tails adds what stands behind each thing that may be the end of a prompt.
-func (r *readings) tails(whole string) {
+// tails adds what stands behind each thing among the first n bytes that may be the
+// end of a prompt.
+func (r *readings) tails(whole string, n int) {
 	for _, mark := range marks {
-		for rest, n := whole, 0; n < 4; n++ {
-			i := strings.Index(rest, mark)
-			if i < 0 {
+		for at, times := 0, 0; times < 4; times++ {
+			i := strings.Index(whole[at:], mark)
+			if at += i + len(mark); i < 0 || at > n {
 				break
 			}
-			rest = rest[i+len(mark):]
-			r.doubt(rest)
+			r.doubt(whole[at:])
 		}
 	}
 }
@@ -114,13 +114,14 @@ func (j *Judge) place(start term.Pos, left string) (term.Pos, bool) {
 	}
 	there := s.LineStart(l.anchor) == start
 	same := s.Left(l.anchor) == l.prompt
+	ons, _ := s.Events()
 	switch {
 	case there && same:
 		return l.anchor, true
 	case strings.TrimSpace(l.prompt) != "" && strings.HasPrefix(left, l.prompt):
 		// The shell has drawn its prompt anew, below a list or on a cleared screen.
 		return s.After(start, l.prompt), true
-	case !there && same && l.anchor.Row < start.Row:
+	case !there && same && l.anchor.Row < start.Row && s.Bracketed() && ons == l.ons:
 		return l.anchor, true // a line of several rows
 	case there && j.prompts.likened(s.Left(l.anchor), l.prompt):
 		return l.anchor, true // a prompt that shows a mode or the time

@@ -22,7 +22,11 @@ func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err e
 		if j.line.broke && j.last == policy.ReadsInput {
 			j.last = policy.ReadsNothing // the program may have ended
 		}
-		if last = j.last; last == policy.ReadsInput {
+		if last = j.last; j.asks && !j.line.broke {
+			last = policy.ReadsInput
+		}
+		j.asks = false
+		if last == policy.ReadsInput {
 			guess.escapes(j.line.keys)
 		}
 		v, text = j.guess(&guess)

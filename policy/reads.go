@@ -1,6 +1,10 @@
 package policy
 
-import "sallyport/policy/shell"
+import (
+	"strings"
+
+	"sallyport/policy/shell"
+)
 
 // Reader says who reads what is typed while a command line runs.
 type Reader int
@@ -38,4 +42,23 @@ func reads(c *shell.Call) Reader {
 		return ReadsShell
 	}
 	return ReadsNothing
+}
+
+// AsksFirst reports whether the first thing that the line does is to read one
+// line from the terminal: what is typed then is for it, whatever follows.
+func AsksFirst(line string) bool {
+	first, _, _ := strings.Cut(line, ";")
+	s := shell.Parse(first)
+	if len(s.Calls) != 1 || s.Incomplete || s.Unread != "" || s.Calls[0].Program != "read" || strings.ContainsAny(first, "<|&\n") {
+		return false
+	}
+	prompt := false
+	for _, a := range s.Calls[0].Args {
+		flag := strings.HasPrefix(string(a), "-")
+		if !prompt && (!a.Literal() || flag && strings.Trim(string(a), "-ersp") != "") {
+			return false // it may not wait, or not for a line
+		}
+		prompt = flag && !prompt && strings.HasSuffix(string(a), "p")
+	}
+	return true
 }

@@ -39,3 +39,18 @@ func TestReads(t *testing.T) {
 func multiplexed(line string) bool {
 	return strings.HasPrefix(line, "screen") || strings.HasPrefix(line, "tmux") || strings.HasPrefix(line, "mosh")
 }
+
+// Attack: have the judge believe that the next line is for read, when it is for
+// the shell.
+func TestAsksFirst(t *testing.T) {
+	for line, want := range map[string]bool{
+		"read x": true, `read -s -p "$ask" x; echo "$x" > out`: true, `read -p "Name? " x; echo`: true, "read -r x y": true,
+		"read x < /dev/null; sleep 1": false, "read -t 0 x; sleep 1": false, "read -n0 x; sleep 1": false, "read x & sleep 1": false,
+		"true | read x; sleep 1": false, "sleep 1; read x": false, "read -u3 x; sleep 1": false, "ready; sleep 1": false, "if read x": false,
+		"read x || sleep 1": false, "read $x; sleep 1": false, `read -p x "$y"`: false, "read -d '' x; sleep 1": false, "alias read=true": false, "": false,
+	} {
+		if got := AsksFirst(line); got != want {
+			t.Errorf("%q: %t, want %t", line, got, want)
+		}
+	}
+}
