@@ -28,6 +28,8 @@ need /usr/bin/lftp lftp
 need /usr/bin/sshfs sshfs
 need /usr/bin/curl curl
 need /usr/bin/mosh mosh
+# The terminal that internal/term is held to.
+need /usr/bin/tmux tmux
 command -v "${CC:-gcc}" >/dev/null || packages+=(gcc)
 need /usr/include/stdlib.h libc6-dev
 

@@ -216,7 +216,7 @@ func (t *Terminal) inEscapeInter(c byte) {
 	case t.inter == '#' && c == '8':
 		t.shown.align()
 		t.from, t.to = 0, t.rows
-		t.x, t.y, t.pending, t.origin = 0, 0, false, false
+		t.x, t.y, t.pending = 0, 0, false
 	}
 }
 

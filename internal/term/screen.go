@@ -111,12 +111,18 @@ func newScreen(cols, rows int) screen {
 	return s
 }
 
+var alignedRow = func() (row [MaxCols]cell) {
+	for i := range row {
+		row[i].text = 'E'
+	}
+	return row
+}()
+
+// line returns a row, to read or to write.
 func (s *screen) line(y int) *line {
 	l := &s.lines[s.order[y]]
 	if l.aligned {
-		for i := range l.cells {
-			l.cells[i] = cell{text: 'E'}
-		}
+		copy(l.cells, alignedRow[:])
 		l.used, l.aligned = len(l.cells), false
 	}
 	return l

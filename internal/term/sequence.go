@@ -189,7 +189,7 @@ func (t *Terminal) eraseLine(l *line) {
 
 func (t *Terminal) eraseRight(l *line) {
 	l.wrapped = false
-	if !t.pending { // else there is nothing to erase
+	if !t.pending || t.noWrap { // else there is nothing to erase
 		l.eraseCells(t.x, t.cols)
 	}
 }

@@ -80,7 +80,7 @@ func (t *Terminal) Size() (cols, rows int) { return t.cols, t.rows }
 // wrap.
 func (t *Terminal) Cursor() Pos {
 	x := t.x
-	if t.pending {
+	if t.pending && !t.noWrap {
 		x++
 	}
 	return Pos{t.top + int64(t.y), x}

@@ -193,13 +193,3 @@ func shows(t *Terminal) string {
 	}
 	return strings.Join(rows, "\n")
 }
-
-func BenchmarkWrite(b *testing.B) {
-	line := []byte(strings.Repeat("the quick brown fox jumps over the lazy dog ", 2) + "\r\n")
-	term := New(120, 40)
-	b.SetBytes(int64(len(line)))
-	b.ReportAllocs()
-	for b.Loop() {
-		term.Write(line)
-	}
-}

@@ -92,26 +92,24 @@ func (t *Terminal) combine(r rune) Pos {
 
 // repeat is REP: it shows a rune again, at most a row of it.
 func (t *Terminal) repeat(r rune, n int) {
-	if width(r) == 1 && !t.insert {
-		for n = min(n, t.cols); n > 0; {
-			t.put(r) // wraps
-			n--
-			l := t.shown.line(t.y)
-			more := min(n, t.cols-t.x)
-			if t.pending || more == 0 {
-				continue
-			}
-			l.split(t.x + more)
-			for i := range more {
-				l.cells[t.x+i] = cell{uint64(r), t.style}
-			}
-			t.forward(l, more)
-			n -= more
+	w := width(r)
+	for n = min(n, t.cols/w); n > 0; n-- {
+		t.put(r) // wraps
+		l := t.shown.line(t.y)
+		more := min(n-1, t.cols-t.x)
+		if t.pending || w > 1 || more == 0 {
+			continue
 		}
-		return
-	}
-	for range min(n, t.cols) {
-		t.put(r)
+		if t.insert {
+			l.insert(t.x, more)
+		}
+		l.split(t.x)
+		l.split(t.x + more)
+		for i := range more {
+			l.cells[t.x+i] = cell{uint64(r), t.style}
+		}
+		t.forward(l, more)
+		n -= more
 	}
 }
 
@@ -191,7 +189,7 @@ func (t *Terminal) setAlternate(on bool) {
 func (t *Terminal) restore() {
 	t.cursor = t.shown.saved
 	if t.origin {
-		t.y = clamp(t.y, t.from, t.to-1)
+		t.y = min(t.y, t.to-1)
 	}
 }
 
