@@ -130,7 +130,9 @@ func (s *screen) line(y int) *line {
 
 func (s *screen) erase(from, to int) {
 	for _, i := range s.order[from:to] {
-		s.lines[i].erase()
+		if l := &s.lines[i]; l.used > 0 || l.wrapped || l.aligned {
+			l.erase()
+		}
 	}
 }
 

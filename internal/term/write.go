@@ -96,19 +96,22 @@ func (t *Terminal) repeat(r rune, n int) {
 	for n = min(n, t.cols/w); n > 0; n-- {
 		t.put(r) // wraps
 		l := t.shown.line(t.y)
-		more := min(n-1, t.cols-t.x)
-		if t.pending || w > 1 || more == 0 {
+		more := min(n-1, (t.cols-t.x)/w)
+		if t.pending || more == 0 {
 			continue
 		}
 		if t.insert {
-			l.insert(t.x, more)
+			l.insert(t.x, more*w)
 		}
 		l.split(t.x)
-		l.split(t.x + more)
-		for i := range more {
-			l.cells[t.x+i] = cell{uint64(r), t.style}
+		l.split(t.x + more*w)
+		for x := t.x; x < t.x+more*w; x += w {
+			l.cells[x] = cell{uint64(r), t.style}
+			if w == 2 {
+				l.cells[x+1] = cell{style: t.style | half}
+			}
 		}
-		t.forward(l, more)
+		t.forward(l, more*w)
 		n -= more
 	}
 }
