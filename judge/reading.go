@@ -118,10 +118,10 @@ func (j *Judge) place(start term.Pos, left string) (term.Pos, bool) {
 	switch {
 	case there && same:
 		return l.anchor, true
-	case strings.TrimSpace(l.prompt) != "" && strings.HasPrefix(left, l.prompt):
+	case trim(l.prompt) != "" && strings.HasPrefix(left, l.prompt):
 		// The shell has drawn its prompt anew, below a list or on a cleared screen.
 		return s.After(start, l.prompt), true
-	case !there && same && l.anchor.Row < start.Row && s.Bracketed() && ons == l.ons:
+	case trim(l.prompt) != "" && !there && same && l.anchor.Row < start.Row && s.Bracketed() && ons == l.ons:
 		return l.anchor, true // a line of several rows
 	case there && j.prompts.likened(s.Left(l.anchor), l.prompt):
 		return l.anchor, true // a prompt that shows a mode or the time
@@ -135,6 +135,9 @@ func (j *Judge) readFrom(r *readings, at, cur term.Pos) {
 	text := s.Text(at, cur)
 	right := j.rightOf(cur)
 	r.add(text + right)
+	if padded, ok := j.padded(at, cur); ok {
+		r.doubt(padded + right)
+	}
 	if l.moved == inside {
 		if l.right != "" && right == "" || strings.HasSuffix(right, l.right) {
 			r.doubt(text + s.Text(cur, s.End(cur)))
@@ -143,6 +146,23 @@ func (j *Judge) readFrom(r *readings, at, cur term.Pos) {
 			r.doubt(text + right + "\n" + below)
 		}
 	}
+}
+
+// padded returns the text from at to cur without the blanks that bash writes in the
+// last column where a wide character does not fit: a typed one looks the same.
+func (j *Judge) padded(at, cur term.Pos) (text string, ok bool) {
+	s := j.screen
+	cols, _ := s.Size()
+	from := at
+	for row := at.Row; row < cur.Row; row++ {
+		end, next := term.Pos{Row: row, Col: cols - 1}, term.Pos{Row: row + 1}
+		if s.LineStart(next).Row == next.Row || s.Text(end, term.Pos{Row: row, Col: cols}) != " " || s.Text(next, term.Pos{Row: row + 1, Col: 1}) == "" ||
+			s.After(term.Pos{}, s.Text(next, term.Pos{Row: row + 1, Col: 1})).Col < 2 {
+			continue
+		}
+		text, from, ok = text+s.Text(from, end), next, true
+	}
+	return text + s.Text(from, cur), ok
 }
 
 // rightOf returns what of the line is right of the cursor: not a right prompt,
