@@ -14,7 +14,7 @@ var bashScreens = []Case{
 	bash("taller than the screen", "its start has scrolled away", Keys(harm+"; echo "+strings.Repeat("abcdefg ", 30)), Think(300), Enter).sized(20, 5),
 	bash("taller than the screen, in one packet", "its start was never seen", Keys(harm+"; echo "+strings.Repeat("abcdefg ", 30)+"\r")).sized(20, 5),
 	bash("taller, the cursor at its start", "Home scrolls back", Keys(harm+"; echo "+strings.Repeat("abcdefg ", 30)), Think(300), Keys(home), Think(100), Enter).sized(20, 5),
-	bash("wide characters at the edge", "a column stays empty", Line("echo a漢字漢字漢字; rm -rf victim")).sized(20, 8),
+	bash("wide characters at the edge", "a column stays empty", Keys("echo a漢字漢字漢字; rm -rf victim"), Shown(harm), Enter).sized(20, 8),
 	bash("wide characters, edited", "cursor 0 after wide characters", Keys("m -rf victim 漢字漢字漢字漢字"+home+"r\r")).sized(21, 8),
 	bash("combining characters", "they take no column", Line("echo e\u0301e\u0301e\u0301; rm -rf victim")),
 	bash("resized", "the window grows in the middle of the line", Keys("echo a; rm -rf vi"), Shown("vi"), Resize(100, 30), Think(200), Keys("ctim"), Think(100), Enter),
@@ -47,10 +47,10 @@ var bashScreens = []Case{
 	bash("the bottom row imitates vim", "text, the prompt below", Line(`printf '\e[2J\e[99;1H:set nu\e[H'`), Prompt, Line(harm)),
 	bash("dim text", "all that is typed looks like ghost text", Line(`PS1='ready$ \[\e[2m\]'`), Prompt, Line(harm)),
 	bash("dim text, the cursor at 0", "ghost text right of the cursor, but it is real", Line(`PS1='ready$ \[\e[2m\]'`), Prompt, Keys(harm+ctrlA), Shown(harm), Enter),
-	bash("dim text, the cursor at 0, recalled", "without an arrow to the left", Line(`PS1='ready$ \[\e[2m\]'`), Prompt, Keys(up+ctrlA+"\r")).history(harm + "\n"),
+	bash("dim text, the cursor at 0, recalled", "without an arrow to the left", Line(`PS1='ready$ \[\e[2m\]'`), Prompt, Keys(up+up+ctrlA+"\r")).history(harm + "\n"),
 	bash("grey text", "the colour of ghost text", Line(`PS1='ready$ \[\e[90m\]'`), Prompt, Keys(harm+"\x01"), Shown(harm), Enter),
 	bash("concealed text", "nothing can be read by people", Line(`PS1='ready$ \[\e[8m\]'`), Prompt, Keys(harm+"\r")),
-	bash("a clock at the right", "the prompt draws at the right edge, too", Line(`PS1='\[\e7\e[70G12:00:00\e8\]ready$ '`), Prompt, Keys(up+"\r")).history(harm + "\n").rc("HISTCONTROL=ignorespace"),
+	bash("a clock at the right", "the prompt draws at the right edge, too", Line(`PS1='\[\e7\e[70G12:00:00\e8\]ready$ '`), Prompt, Keys(up+up+"\r")).history(harm + "\n"),
 	bash("a job prints meanwhile", "in the middle of the line", Line("(sleep 0.5; echo noise) &"), Prompt, Keys("rm -rf "), Wait("noise\r"), Keys("victim\r")),
 	bash("a job erases the line", "the screen shows nothing of it", Line(`(sleep 0.5; printf '\r\e[Knoise\r\n') &`), Prompt, Keys(harm), Wait("noise\r"), Enter),
 	bash("a job writes another line", "the screen shows something harmless", Line(`(sleep 0.5; printf '\r\e[Kready$ ls\n'; printf '\r\e[A\e[9C') &`), Prompt, Keys(harm), Wait("ready$ ls\r"), Enter),
@@ -67,7 +67,7 @@ var bashScreens = []Case{
 	bash("POSIX, edited", "LC_ALL=POSIX", Keys("m -rf victim"+ctrlA+"r\r")).speaking("POSIX"),
 	bash("a dumb terminal", "TERM=dumb scrolls sideways", Line("TERM=dumb"), Prompt, Keys("echo "+strings.Repeat("a", 90)+"; "+harm), Think(200), Enter),
 	bash("scrolled sideways", "horizontal-scroll-mode hides the start", Keys(harm+"; echo "+strings.Repeat("a", 90)), Think(200), Enter).rc("bind 'set horizontal-scroll-mode on'"),
-	bash("marks of the modified line", "mark-modified-lines draws a * before it", Keys(up+" \r"), Prompt, Keys(up+up+"\r")).rc("bind 'set mark-modified-lines on'").history(harm + "\ntrue\n"),
+	bash("marks of the modified line", "mark-modified-lines draws a * before it", Keys(up+" \r"), Prompt, Keys(up+up+up+"\r")).rc("bind 'set mark-modified-lines on'").history(harm + "\ntrue\n"),
 	bash("mode strings", "vi modes shown in the prompt", Keys(esc), Think(100), Keys("k\r")).rc("set -o vi; bind 'set show-mode-in-prompt on'").history(harm + "\n"),
 }
 
@@ -76,7 +76,7 @@ var bashPrograms = []Case{
 	bash("vim, :!", "a command from an editor", Line("vim -u NONE -N notes"), OnScreen("notes"), Keys(":!rm -rf victim"), OnScreen("!rm -rf victim"), Enter).leaving(Keys(esc + ":q!\r")),
 	bash("vim, :! in one packet", "a command from an editor", Line("vim -u NONE -N notes"), OnScreen("notes"), Keys(":!rm -rf victim\r")).leaving(Keys(esc + ":q!\r")),
 	bash("after vim", "back at the prompt", Line("vim -u NONE -N notes"), OnScreen("notes"), Keys(":q\r"), Prompt, Line(harm)),
-	bash("after vim, in one packet", "back at the prompt", Line("vim -u NONE -N notes"), OnScreen("notes"), Keys(":q\r"+harm+"\r")),
+	bash("after vim, in one packet", "back at the prompt", Line("vim -u NONE -N notes"), OnScreen("notes"), Keys(":q\r"), Prompt, Keys(harm+"\r")),
 	bash("less, !", "a command from a pager", Line("less book"), OnScreen("chapter 1"), Keys("!rm -rf victim"), OnScreen("!rm -rf victim"), Enter).
 		leaving(Keys("\rq")).file("book", book),
 	bash("less, ! in one packet", "a command from a pager", Line("less book"), OnScreen("chapter 1"), Keys("!rm -rf victim\r")).

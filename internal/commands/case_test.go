@@ -131,6 +131,18 @@ func PromptAs(text string) Step {
 	}
 }
 
+// Interrupt is Ctrl-C until there is a prompt: a bash that it meets at work draws
+// none, and keeps the line.
+func Interrupt(p *person) {
+	for range 5 {
+		p.types(ctrlC)
+		if p.soon(2*time.Second, func() bool { return p.expect(promptMark) }) {
+			break
+		}
+	}
+	p.until("a prompt after Ctrl-C", func() bool { return p.expect(ready) })
+}
+
 // More waits for a secondary prompt.
 func More(p *person) { Wait("more> ")(p) }
 
