@@ -54,3 +54,5 @@ func asleep(keys ...string) Step {
 	}
 	return all(steps...)
 }
+
+func (c Case) as(k kind) Case { c.Kind = k; return c }
