@@ -1,11 +1,15 @@
 package commands
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,7 +67,7 @@ func directly(t *testing.T, c *Case, rules ruleSet, latency time.Duration) error
 	}
 	p := newPerson(c, rules, dir)
 	toShell, toPerson := newLine(latency/2), newLine(latency/2)
-	hangUp := func() { _ = cmd.Process.Kill() }
+	hangUp := func() { killSession(cmd.Process.Pid) }
 	j := judge.New(judge.Config{
 		Commands: commands, PTY: true, Cols: cols, Rows: rows,
 		Send:   func(b []byte) error { return toShell.put(b) },
@@ -110,6 +114,26 @@ func directly(t *testing.T, c *Case, rules ruleSet, latency time.Duration) error
 		<-over
 	}()
 	return p.run()
+}
+
+// killSession ends the processes of a terminal's session: jobs in the background
+// hold the terminal open.
+func killSession(leader int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has just ended
+		}
+		// pid (name) state ppid pgrp session …; the name may contain anything.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(fields) < 4 || fields[3] != strconv.Itoa(leader) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
 
 // typist is a judge as a writer.

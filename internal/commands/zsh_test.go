@@ -58,7 +58,7 @@ var zshForbidden = []Case{
 	zsh("chosen from a menu", "a list with a cursor", Keys("rm -rf v"+tab+tab), Shown("vase"), Keys(tab), Shown("victim"), Enter, Think(100), Enter).
 		rc("autoload -Uz compinit; compinit -u -d zcompdump; zstyle ':completion:*' menu select").file("vase", ""),
 	zsh("a suggestion taken", "ghost text becomes real by the right arrow", Keys("rm"), Shown(harm), Keys(right+"\r")).rc(suggests).history(harm + "\n"),
-	zsh("a suggestion taken at once", "no suggestion was shown yet", Keys("rm -rf vict"), Shown(harm), Keys(end+"\r")).rc(suggests + "\n" + emacs).history(harm + "\n"),
+	zsh("a suggestion taken at once", "no suggestion was shown yet", Keys("rm -rf vict"), Shown(harm), Keys(ctrlE+"\r")).rc(suggests + "\n" + emacs).history(harm + "\n"),
 	zsh("a suggestion run", "a widget of the plugin takes and runs it", Keys("rm"), Shown(harm), Keys("\x1bg")).
 		rc(suggests + "; bindkey '\\eg' autosuggest-execute").history(harm + "\n"),
 	zsh("a suggestion beside it", "the ghost goes on after the forbidden line", Keys(harm), Shown("victim2"), Enter).rc(suggests).history("rm -rf victim2\n"),
