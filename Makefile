@@ -1,7 +1,7 @@
 GO ?= go
 export GO
 
-.PHONY: demo build test prepare lint fmt bench fuzz clean
+.PHONY: demo build test test-commands prepare lint fmt bench fuzz clean
 
 # The whole gateway on loopback, in a temporary directory; nothing is installed.
 demo: build
@@ -15,6 +15,12 @@ build:
 test: prepare lint
 	$(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v '/conformance$$')
 	$(GO) test -race -timeout 20m ./internal/conformance
+
+# The whole table of command lines, through the gateway; UPDATE=1 writes
+# docs/command-cases.md, RUNS=10 repeats each case.
+test-commands: prepare
+	COMMANDS_ALL=1 COMMANDS_RUNS=$${RUNS:-1} COMMANDS_LATENCY=$${LATENCY:-0,120ms} \
+		$(GO) test -count=1 -timeout 3h -run 'TestTable|TestGateway' ./internal/commands -v -args $${UPDATE:+-update} | grep -v '^ *=== '
 
 prepare:
 	scripts/prepare.sh

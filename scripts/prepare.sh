@@ -28,8 +28,18 @@ need /usr/bin/lftp lftp
 need /usr/bin/sshfs sshfs
 need /usr/bin/curl curl
 need /usr/bin/mosh mosh
-# The terminal that internal/term is held to.
+# The shells and programs of internal/commands and internal/term.
+need /usr/bin/zsh zsh
+need /usr/share/zsh-autosuggestions/zsh-autosuggestions.zsh zsh-autosuggestions
+need /usr/share/zsh-syntax-highlighting/zsh-syntax-highlighting.zsh zsh-syntax-highlighting
+need /usr/bin/fish fish
+need /usr/bin/dash dash
+need /usr/bin/vim vim
+need /usr/bin/less less
+need /usr/bin/more util-linux
 need /usr/bin/tmux tmux
+need /usr/bin/screen screen
+need /usr/bin/python3 python3
 command -v "${CC:-gcc}" >/dev/null || packages+=(gcc)
 need /usr/include/stdlib.h libc6-dev
 

@@ -400,7 +400,8 @@ func exists(path string) bool {
 // secretKept looks for a secret in what the gateway has written: recordings,
 // the audit log and the rest.
 func (g *gateway) secretKept(secret string) error {
-	return filepath.WalkDir(filepath.Join(g.root, "data"), func(path string, d os.DirEntry, err error) error {
+	shown := false // or nothing is proven
+	err := filepath.WalkDir(filepath.Join(g.root, "data"), func(path string, d os.DirEntry, err error) error {
 		if errors.Is(err, os.ErrNotExist) || err == nil && !d.Type().IsRegular() {
 			return nil
 		} else if err != nil {
@@ -412,6 +413,11 @@ func (g *gateway) secretKept(secret string) error {
 		} else if err == nil && bytes.Contains(b, []byte(secret)) {
 			return fmt.Errorf("the secret is in %s", d.Name())
 		}
+		shown = shown || bytes.Contains(b, []byte(ready)) && strings.HasSuffix(path, ".cast")
 		return err
 	})
+	if err == nil && !shown {
+		return errors.New("no recording can be read")
+	}
+	return err
 }

@@ -31,6 +31,8 @@ type person struct {
 	strip  stripper
 	screen *term.Terminal
 	ended  bool // the session has
+
+	entered time.Time // when Enter was typed and nothing was shown since
 }
 
 func newPerson(c *Case, rules ruleSet, dir string) *person {
@@ -49,6 +51,10 @@ func (c *Case) size() (cols, rows int) {
 func (p *person) shows(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.entered.IsZero() {
+		answers.add(time.Since(p.entered))
+		p.entered = time.Time{}
+	}
 	p.raw = append(p.raw, b...)
 	p.plain = p.strip.append(p.plain, b)
 	_, _ = p.screen.Write(b)
@@ -119,6 +125,11 @@ func (p *person) expect(text string) bool {
 }
 
 func (p *person) types(keys string) {
+	if keys == "\r" {
+		p.mu.Lock()
+		p.entered = time.Now()
+		p.mu.Unlock()
+	}
 	if _, err := io.WriteString(p.in, keys); err != nil {
 		if p.c.Kind == forbidden {
 			panic(stop{}) // it has ended, and is asked why

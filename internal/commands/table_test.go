@@ -253,7 +253,7 @@ func (r *results) show(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	text := r.markdown()
-	fmt.Printf("# %s\n\n%s", r.by, text)
+	fmt.Printf("# %s\n\n%s\n%s", r.by, text, answers.String())
 	if *update && r.by == "gateway" {
 		if err := os.WriteFile("../../docs/command-cases.md", []byte(header+text), 0o644); err != nil {
 			t.Error(err)
@@ -271,3 +271,41 @@ wanted, and the session goes on. Known misses are what [command rules](commands.
 latency is added to each round trip between gateway and target.
 
 `
+
+// answers are how long an Enter alone waited until something was shown: the
+// judging and the round trip.
+var answers histogram
+
+// histogram counts durations. It is safe for concurrent use.
+type histogram struct {
+	mu    sync.Mutex
+	count [len(bounds) + 1]int
+}
+
+var bounds = [...]time.Duration{1e6, 5e6, 10e6, 25e6, 50e6, 100e6, 150e6, 250e6, 600e6, 1e9}
+
+func (h *histogram) add(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := 0
+	for i < len(bounds) && d > bounds[i] {
+		i++
+	}
+	h.count[i]++
+}
+
+// String is one line for each bound.
+func (h *histogram) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var b strings.Builder
+	b.WriteString("From Enter to what it shows:\n\n")
+	for i, n := range h.count {
+		bound := "more"
+		if i < len(bounds) {
+			bound = "≤ " + bounds[i].String()
+		}
+		fmt.Fprintf(&b, "    %-8s %5d\n", bound, n)
+	}
+	return b.String()
+}
