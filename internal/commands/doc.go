@@ -15,5 +15,6 @@
 //
 // COMMANDS_RUNS=10 repeats each case. COMMANDS_LATENCY=0,120ms adds so much to
 // each round trip between judge and shell. COMMANDS_PARALLEL=4 runs so many cases
-// at once. TestGateway -update writes docs/command-cases.md.
+// at once. COMMANDS_TABLE=FILE writes what came out as a table, TestGateway -update
+// writes it to docs/command-cases.md. make test-commands does all of this.
 package commands
