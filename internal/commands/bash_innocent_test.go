@@ -75,7 +75,7 @@ var bashInnocent = []Case{
 	fine("Enter below forbidden words", "an empty line", "out", "1\n", Line("printf 'rm -rf victim'"), Prompt, Enter, Prompt, Run("echo 1 > out")),
 	fine("a job prints meanwhile", "in the middle of the line", "out", "1\n", Line("(sleep 0.5; echo noise) &"), Prompt, Keys("echo 1 "), Wait("noise\r"), Keys("> out\r"), Prompt),
 	fine("a job prints the words", "in the middle of the line", "out", "1\n", Line("(sleep 0.5; echo 'rm -rf victim') &"), Prompt, Keys("echo 1 "), Wait("victim\r"), Keys("> out\r"), Prompt),
-	fine("jobs", "Ctrl-Z, fg", "out", "a\nb\n", Line("echo g''o; cat > out"), Wait("go\r"), Keys("a\r"), Wait("a\r"), Keys(ctrlZ), Prompt, Line("fg"), Wait("cat > out"), Keys("b\r"), Wait("b\r"), Keys(ctrlD), Prompt),
+	fine("jobs", "Ctrl-Z, fg", "out", "a\nb\n", Line("cat > out"), File("out"), Keys("a\r"), Holds("out", "a\n"), Keys(ctrlZ), Prompt, Line("fg"), Wait("cat > out"), Keys("b\r"), Wait("b\r"), Keys(ctrlD), Prompt),
 	fine("the screen cleared", "Ctrl-L in the line", "out", "1\n", Keys("echo 1"+ctrlL+" > out\r"), Prompt),
 	fine("resized", "in the middle of the line", "out", "1\n", Keys("echo 1"), Shown("echo 1"), Resize(50, 12), Think(200), Keys(" > out\r"), Prompt),
 	fine("vi mode", "set -o vi", "out", "1\n", Keys("cho 1 > out"+esc), Think(100), Keys("0ie\r"), Prompt).rc("set -o vi"),

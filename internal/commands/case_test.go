@@ -178,6 +178,16 @@ func File(name string) Step {
 	}
 }
 
+// Holds waits until a file in the working directory has this content.
+func Holds(name, content string) Step {
+	return func(p *person) {
+		p.until("the content of "+name, func() bool {
+			b, err := os.ReadFile(filepath.Join(p.dir, name))
+			return err == nil && string(b) == content
+		})
+	}
+}
+
 // all is many steps as one.
 func all(steps ...Step) Step {
 	return func(p *person) {

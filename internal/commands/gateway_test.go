@@ -88,7 +88,7 @@ func (r ruleSet) yaml() string {
 // The whole way: what TestDirect does, by ssh through the gateway.
 func TestGateway(t *testing.T) {
 	g := open(t)
-	play(t, part(cases(), 25), "gateway", g.through)
+	play(t, part(cases(), 49), "gateway", g.through)
 }
 
 // open starts everything; the test's cleanup ends it.

@@ -374,7 +374,9 @@ func (s *stripper) append(to, b []byte) []byte {
 		case '(':
 			s.state = 0
 		case '[':
-			if c >= 0x40 && c < 0x7f {
+			if c == '\x1b' {
+				s.state = c // the sequence before it is given up
+			} else if c >= 0x40 && c < 0x7f {
 				s.state = 0
 			}
 		case ']':
