@@ -33,7 +33,7 @@ func TestSample(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, ok := c.Policy.Role("prod-root")
-	if !ok || len(r.Commands.Rules) != 2 || !r.Justification || r.MaxDuration != 4*time.Hour ||
+	if !ok || len(r.Commands.Rules) < 10 || len(r.Commands.Mask) < 10 || r.Commands.Rules[11].When.Time != "08:00-18:00" || !r.Justification || r.MaxDuration != 4*time.Hour ||
 		r.Commands.Classes[sallyport.ClassUnverifiable] != sallyport.Deny || r.Approval.Stages[0].Need != 1 {
 		t.Errorf("role: %+v", r)
 	}
@@ -151,6 +151,18 @@ func TestMistakes(t *testing.T) {
 		"rule without end":   {"{program: shutdown, action: terminate}", "{match: \"rm 'x\", action: terminate}", `the rule does not compile: `},
 		"rule of nothing":    {"{program: shutdown, action: terminate}", "{action: terminate}", `the rule does not compile: `},
 		"bad class":          {"opaque: alert", "opaq: alert", `unknown field "opaq" in classes (expected opaque, tamper, unverifiable and unlisted)`},
+		"bad mode":           {"      rules:", "      mode: white-list\n      rules:", `"white-list" is no mode of command rules (expected deny-list or allow-list)`},
+		"rules are no list":  {"      rules:\n", "      rules: {}\n      other:\n", `rules must be a list (expected [ … ])`},
+		"bad mask":           {`- "sshpass * -p{}"`, `- "sshpass * -p"`, `the mask does not compile: "sshpass * -p" is no pattern of a line with a secret: {} must stand for the secret once (expected for example`},
+		"bad operation":      {"sftp: [write]", "sftp: [upload]", `the rule does not compile: "upload" is no operation of SFTP (expected read, write,`},
+		"bad path":           {`"~/.bashrc"`, `".bashrc"`, `the rule does not compile: ".bashrc" is no pattern of paths (expected a path from / or ~/`},
+		"bad when":           {"labels: {env: prod}, days", "label: {env: prod}, days", `unknown field "label" in when (expected users, groups, targets, labels, accounts, time, days and zone)`},
+		"bad time":           {`"08:00-18:00"`, `"8-18"`, `the rule does not compile: when: "8-18" is no time of the day (expected for example "22:00-06:00")`},
+		"bad day":            {"days: [mon,", "days: [monday,", `the rule does not compile: when: "monday" is no day (expected mon, tue`},
+		"unknown when user":  {"when: {labels", "when: {users: [bbo], labels", `no user is named "bbo"`},
+		"unknown when host":  {"when: {labels", "when: {targets: [wbe1], labels", `no target is named "wbe1"`},
+		"bad regex":          {"program: shutdown", "regex: \"(\"", `the rule does not compile: error parsing regexp`},
+		"unlisted":           {"{opaque: alert", "{unlisted: deny, opaque: alert", `only an allow-list has lines that are unlisted (expected mode: allow-list beside it)`},
 		"bad channel":        {"exec, sftp]", "exec, scp]", `"scp" is no channel (expected shell, exec, sftp, agent, x11, forward-local, forward-remote, forward-socket or ide)`},
 		"bad justification":  {"justification: required", "justification: yes", `"yes" is no justification (expected required or optional)`},
 		"bad approval":       {"approval: {stages: [{approvers: {groups: [approvers]}, need: 1}]}", "approval: none", `"none" is no approval (expected auto`},

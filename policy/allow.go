@@ -32,6 +32,46 @@ func (c *Commands) unlistedIn(s *shell.Script, tell func(Answer)) {
 		}
 		tell(Answer{Call: i, Verdict: v})
 	}
+	for i := range s.Redirects {
+		if call := &s.Redirects[i]; !nowhere(call.Args) && !c.allowed(call) {
+			tell(Answer{Call: -1, Verdict: Verdict{
+				Action: c.unlisted, Class: sallyport.ClassUnlisted, Program: call.Program,
+				Reason: "your role does not allow the redirection " + call.Program + " " + display(string(call.Args[0])),
+			}})
+		}
+	}
+	for _, name := range s.Sets {
+		if !settable(name) {
+			tell(Answer{Call: -1, Verdict: Verdict{
+				Action: c.unlisted, Class: sallyport.ClassUnlisted,
+				Reason: "your role does not allow to set " + display(name) + ", which may change what programs do",
+			}})
+		}
+	}
+}
+
+// nowhere reports whether a redirection leads to no file.
+func nowhere(args []shell.Word) bool {
+	switch args[0] {
+	case "/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty":
+		return true
+	}
+	return false
+}
+
+// settable reports whether a variable is one of the user's own, or changes no
+// more than the language: no shell or program takes it for more.
+func settable(name string) bool {
+	switch name {
+	case "LANG", "LANGUAGE", "TZ", "NO_COLOR":
+		return true
+	case "path", "fpath", "cdpath", "manpath", "module_path", "mailpath", "prompt", "prompt2", "prompt3", "prompt4", "watch", "histchars", "zsh_eval_context", "fignore", "psvar",
+		"precmd_functions", "preexec_functions", "chpwd_functions", "zshexit_functions", "periodic_functions", "zshaddhistory_functions",
+		"functions", "aliases", "galiases", "saliases", "commands", "builtins", "options", "parameters", "fish_function_path", "fish_user_paths",
+		"http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy":
+		return false
+	}
+	return strings.HasPrefix(name, "LC_") || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 // allowed reports whether a rule allows the call, whatever it turns out to be.
@@ -40,7 +80,7 @@ func (c *Commands) allowed(call *shell.Call) bool {
 		return false
 	}
 	for _, r := range c.rules {
-		if r.strict && c.holds(r) && r.admits(call) {
+		if r.strict && c.holds(r) && r.redirects() == (call.Program == "<" || call.Program == ">") && r.admits(call) {
 			return true
 		}
 	}

@@ -150,11 +150,15 @@ func (c *Commands) answers(s *shell.Script, tell func(Answer)) {
 		if len(r.sftp) > 0 || r.strict && r.action == sallyport.Allow || !c.holds(r) {
 			continue
 		}
-		i, m := r.match(s.Calls)
+		calls, about := s.Calls, 0
+		if r.redirects() {
+			calls, about = s.Redirects, -1
+		}
+		i, m := r.match(calls)
 		if m == no {
 			continue
 		}
-		v := Verdict{Action: r.action, Rule: r.text, Program: display(s.Calls[i].Program)}
+		v := Verdict{Action: r.action, Rule: r.text, Program: display(calls[i].Program)}
 		v.Reason = fmt.Sprintf("%s is not allowed here (rule: %s)", v.Program, r.text)
 		if r.action == sallyport.Alert {
 			v.Reason = fmt.Sprintf("%s raises an alert (rule: %s)", v.Program, r.text)
@@ -163,7 +167,10 @@ func (c *Commands) answers(s *shell.Script, tell func(Answer)) {
 			v.Action, v.Class, v.Rule = c.opaque, sallyport.ClassOpaque, ""
 			v.Reason = "it cannot be read from the line whether it meets the rule " + r.text + ": write its words out"
 		}
-		tell(Answer{Call: i, Verdict: v})
+		if about == 0 {
+			about = i
+		}
+		tell(Answer{Call: about, Verdict: v})
 	}
 	if c.allowList {
 		c.unlistedIn(s, tell)

@@ -166,6 +166,12 @@ func pick(cond bool, a, b string) string {
 	return b
 }
 
+// redirects reports whether the rule is about the files that a line itself
+// opens: its program is < or >.
+func (r *rule) redirects() bool {
+	return len(r.calls) == 1 && (r.calls[0].program == "<" || r.calls[0].program == ">")
+}
+
 // match looks for the rule's calls, in order, within one pipeline. It returns
 // the index of the first of them.
 func (r *rule) match(calls []shell.Call) (int, match) {

@@ -37,7 +37,8 @@ func compileFiles(r sallyport.CommandRule) error {
 
 // JudgeFile returns what an operation on files meets, op one of [FileOps]. The
 // paths are absolute, or relative to the account's home; for a deny any one of
-// them is enough. An operation that is not known meets the rules with "*".
+// them is enough. One that ends in / is a directory with whatever is in it. An
+// operation that is not known meets the rules with "*".
 func (c *Commands) JudgeFile(op string, paths ...string) Verdict {
 	return c.JudgeFileAt("", op, paths...)
 }
@@ -72,10 +73,12 @@ func (c *Commands) JudgeFileAt(home, op string, paths ...string) Verdict {
 	return worst
 }
 
-// JudgesFiles reports whether a rule is about files, or the rules are an
-// allow-list: then what SFTP moves has to be followed.
-func (c *Commands) JudgesFiles() bool {
-	return c.Active() && (c.allowList || slices.ContainsFunc(c.rules, func(r *rule) bool { return len(r.sftp) > 0 }))
+// JudgesFiles reports whether what is done to files may meet anything but leave:
+// op itself, or, where it is empty, any operation.
+func (c *Commands) JudgesFiles(op string) bool {
+	return c.Active() && (c.allowList || slices.ContainsFunc(c.rules, func(r *rule) bool {
+		return len(r.sftp) > 0 && (op == "" || slices.Contains(r.sftp, op) || slices.Contains(r.sftp, "*"))
+	}))
 }
 
 func (r *rule) fitsFiles(home, op string, paths []string) bool {
@@ -92,6 +95,7 @@ func (r *rule) covers(home string, paths []string) bool {
 }
 
 func (r *rule) fitsPath(home, p string) bool {
+	tree := len(p) > 1 && strings.HasSuffix(p, "/")
 	p = homePath(p)
 	home = strings.TrimSuffix(home, "/")
 	other := p // the same path, spelled from / or from ~
@@ -106,12 +110,21 @@ func (r *rule) fitsPath(home, p string) bool {
 		if sallyport.MatchPath(pattern, p) || sallyport.MatchPath(pattern, other) {
 			return true
 		}
+		if tree && (below(pattern, p) || below(pattern, other)) {
+			return true
+		}
 		rest, ok := strings.CutPrefix(pattern, "~")
 		if ok && home == "" && (sallyport.MatchPath("/root"+rest, p) || sallyport.MatchPath("/home/*"+rest, p)) {
 			return true
 		}
 	}
 	return false
+}
+
+// below reports whether the pattern may fit something in the directory.
+func below(pattern, dir string) bool {
+	some, _ := sallyport.MatchesBelow(pattern, dir)
+	return some
 }
 
 // homePath returns the path in its shortest form, from / or from ~.

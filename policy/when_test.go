@@ -111,6 +111,8 @@ func TestJudgeFile(t *testing.T) {
 		{"", "write", []string{"/etc/x/../cron.d/x"}, sallyport.Terminate},
 		{"", "rename", []string{"/tmp/x", "/root/.bashrc"}, sallyport.Terminate},
 		{"", "rename", []string{"/tmp/x", "/tmp/y"}, sallyport.Allow},
+		{"/data/bob", "write", []string{"/data/bob/.ssh/"}, sallyport.Terminate}, // with what is in it
+		{"/data/bob", "write", []string{"/data/bob/.ssh"}, sallyport.Allow},
 		{"", "symlink", []string{"/tmp/a.key"}, sallyport.Terminate},
 		{"", "read", []string{"/etc/shadow"}, sallyport.Alert},
 		{"", "read", []string{"/etc/passwd"}, sallyport.Allow},
@@ -141,7 +143,7 @@ func TestJudgeFile(t *testing.T) {
 			t.Errorf("allow-list: %s %q: %+v", tt.op, tt.paths, v)
 		}
 	}
-	if c.JudgeFile("remove", "/x").Rule != "sftp remove|rmdir" || !c.JudgesFiles() || !allow.JudgesFiles() || typical(t).JudgesFiles() || (*Commands)(nil).JudgeFile("remove", "/x") != (Verdict{}) {
+	if c.JudgeFile("remove", "/x").Rule != "sftp remove|rmdir" || !c.JudgesFiles("") || !c.JudgesFiles("write") || c.JudgesFiles("stat") || !allow.JudgesFiles("stat") || typical(t).JudgesFiles("") || (*Commands)(nil).JudgeFile("remove", "/x") != (Verdict{}) {
 		t.Error("what is told of rules about files")
 	}
 	for _, bad := range []sallyport.CommandRule{

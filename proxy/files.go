@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sallyport"
 	"sallyport/policy"
@@ -14,6 +15,8 @@ import (
 // followed. Its error refuses the channel.
 func (b *bridge) moves(command string) (*transfer.Command, error) {
 	rules := b.role().Files
+	cfg := b.judgesFiles(transfer.Config{})
+	restricts := rules.Restricts() || cfg.Judge != nil
 	if b.kind == sallyport.ChannelSFTP {
 		if b.pty.Load() != nil { // a terminal would change the bytes (pty-req before subsystem, session.c)
 			return nil, errors.New("sftp needs a channel without a terminal")
@@ -30,8 +33,11 @@ func (b *bridge) moves(command string) (*transfer.Command, error) {
 			continue
 		}
 		err := c.Check(rules)
+		if err == nil {
+			err = c.Judge(cfg)
+		}
 		followed := single && i == len(runs)-1 && b.pty.Load() == nil
-		if err == nil && !followed && rules.Restricts() {
+		if err == nil && !followed && restricts {
 			err = errors.New("your role limits files: let " + string(c.Kind) + " run by itself and without a terminal")
 		}
 		if err != nil {
@@ -68,10 +74,35 @@ func (b *bridge) follow(c *transfer.Command) {
 		},
 		Now: b.x.srv.Now,
 	}
+	cfg = b.judgesFiles(cfg)
 	if b.x.rec != nil {
 		cfg.Copy = func() (transfer.Copy, error) { return b.x.rec.Copy(b.name) }
 	}
 	b.files = c.Stream(cfg)
+}
+
+// judgesFiles adds the command rules about files to what a stream works with,
+// where there are any.
+func (b *bridge) judgesFiles(cfg transfer.Config) transfer.Config {
+	rules := b.x.commands()
+	if !rules.JudgesFiles("") {
+		return cfg
+	}
+	cfg.Judges = rules.JudgesFiles
+	cfg.Judge = func(home, op string, paths ...string) error {
+		v := rules.JudgeFileAt(home, op, paths...)
+		if v.Action > sallyport.Allow {
+			b.judged(rules, "sftp "+op+" "+strings.Join(paths, " "), v)
+		}
+		if v.Action < sallyport.Deny {
+			return nil
+		}
+		if v.Action == sallyport.Terminate {
+			go b.x.guarded(func() { b.x.end(&sallyport.Ending{Cause: sallyport.CauseForbiddenCommand, Reason: v.Reason}) })
+		}
+		return errors.New(v.Reason)
+	}
+	return cfg
 }
 
 type writerFunc func(p []byte) (int, error)
@@ -147,7 +178,7 @@ func (b *bridge) confused(reason string) {
 	b.mark("file transfer not understood: " + reason)
 	e := b.x.event("file.confused")
 	e.Channel, e.Severity, e.Reason, e.Outcome = b.name, sallyport.SeverityAlert, reason, "passed unread"
-	if rules := b.role().Files; rules.EndOnConfusion || rules.Restricts() {
+	if rules := b.role().Files; rules.EndOnConfusion || rules.Restricts() || b.judgesFiles(transfer.Config{}).Judge != nil {
 		e.Outcome = "ended"
 	}
 	b.x.conn.sparingly(e)

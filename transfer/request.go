@@ -59,6 +59,9 @@ func (s *SFTP) request(head []byte, _ int) (decision, error) {
 		p.reply = extended[q.Extension]
 	}
 	tee, err := s.admit(q, p)
+	if err == nil {
+		err = s.ruled(q, p)
+	}
 	if no, ok := err.(*stream.Refusal); ok { // it is never wrapped
 		return decision{drop: true}, s.refuse(q, p, no)
 	}

@@ -156,13 +156,13 @@ func (r *rig) said(client bool, p []byte) {
 	r.turns = append(r.turns, turn{client, bytes.Clone(p)})
 }
 
-func newRig(t testing.TB, rules sallyport.FileRules) *rig {
+func newRig(t testing.TB, rules sallyport.FileRules, more ...func(*Config)) *rig {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := startRig(t, dir, rules, newBuffer())
+	r := startRig(t, dir, rules, newBuffer(), more...)
 	r.send(wire.SFTPRequest{Type: wire.SFTPInit, ID: 3}, nil)
 	if a := r.recv(); a.Type != wire.SFTPVersion {
 		t.Fatalf("no version: %+v", a)
@@ -171,7 +171,7 @@ func newRig(t testing.TB, rules sallyport.FileRules) *rig {
 }
 
 // startRig starts the server in dir; out is what the client is sent.
-func startRig(t testing.TB, dir string, rules sallyport.FileRules, out *buffer) *rig {
+func startRig(t testing.TB, dir string, rules sallyport.FileRules, out *buffer, more ...func(*Config)) *rig {
 	t.Helper()
 	r := &rig{journal: &journal{}, t: t, dir: dir, out: out, done: make(chan struct{})}
 	for i, p := range rules.Allow {
@@ -196,6 +196,9 @@ func startRig(t testing.TB, dir string, rules sallyport.FileRules, out *buffer) 
 	r.kill = func() { in.Close() }
 	cfg := r.config(t, rules)
 	cfg.Target, cfg.Client = in, r.out
+	for _, f := range more {
+		f(&cfg)
+	}
 	r.s = NewSFTP(cfg)
 	go func() {
 		defer close(r.done)

@@ -89,6 +89,7 @@ func NewSFTP(cfg Config) *SFTP {
 		cfg: cfg, rules: stream.NewRules(cfg.Rules), events: stream.Reporter{To: cfg.Report}, stop: make(chan struct{}),
 		pending: map[uint32]*pending{}, handles: map[string]*handle{}, ownID: 0xffffffff,
 	}
+	s.rules.Restrict = s.rules.Restrict || cfg.Judge != nil // no request may go by another way
 	s.cond.L = &s.mu
 	s.room.Open = cfg.Copy
 	s.out = injector{to: cfg.Client, stop: s.stop, space: make(chan struct{}, 1)}

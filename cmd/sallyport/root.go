@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -24,7 +25,7 @@ const defaultConfig = "/etc/sallyport/sallyport.yaml"
 
 // serverVerbs run here; all others are the people's and run at the gateway.
 var serverVerbs = map[string]bool{
-	"serve": true, "demo": true, "init": true, "config": true, "ca": true, "notify": true,
+	"serve": true, "demo": true, "init": true, "config": true, "ca": true, "policy": true, "notify": true,
 	"version": true, "help": true, "completion": true,
 }
 
@@ -48,6 +49,9 @@ func run(ctx context.Context, args []string, std streams) int {
 	} else {
 		err = serverCommand(configFile, std, rest).ExecuteContext(ctx)
 		status = sallyport.ExitStatus(err)
+	}
+	if errors.As(err, &refusedLines{}) {
+		return exitRefused
 	}
 	if err != nil {
 		complain(std.err, err)
@@ -104,7 +108,7 @@ request, grants, sessions, lock, recordings, play, whoami) run at the gateway:
 		return sallyport.Errorf(sallyport.CodeUsage, "%w", err).WithHint("sallyport help")
 	})
 	root.AddCommand(
-		newServeCommand(configFile, std), newInitCommand(configFile), newConfigCommand(configFile),
+		newServeCommand(configFile, std), newInitCommand(configFile), newConfigCommand(configFile), newPolicyCommand(configFile),
 		newCACommand(configFile), newNotifyCommand(configFile), newDemoCommand(std), newVersionCommand(),
 	)
 	return root

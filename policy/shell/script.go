@@ -56,6 +56,11 @@ type Finding struct {
 type Script struct {
 	Calls    []Call
 	Findings []Finding
+	// Redirects are the files that the line itself opens: a program named < or >
+	// with one argument each.
+	Redirects []Call
+	// Sets are the variables that the line sets.
+	Sets []string
 	// Incomplete: the shell would ask for another line first.
 	Incomplete bool
 	// Heredoc is what more lines would belong to first; nil: none is open.

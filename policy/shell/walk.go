@@ -221,11 +221,26 @@ func (w *walker) redirect(r *syntax.Redirect, in source, walk bool) source {
 		in.isText = Word(in.text).Literal()
 	case syntax.RdrIn, syntax.RdrInOut:
 		in.piped, in.isText = true, false
-		w.fields([]*syntax.Word{r.Word}, in, walk)
+		w.opens(pickString(r.Op == syntax.RdrIn, "<", ">"), r.Word, in, walk)
+	case syntax.DplIn, syntax.DplOut:
+		program := pickString(r.Op == syntax.DplIn, "<", ">")
+		if to := r.Word.Lit(); to == "-" || strings.Trim(to, "0123456789-") == "" && to != "" {
+			program = "" // of a descriptor
+		}
+		w.opens(program, r.Word, in, walk)
 	default:
-		w.fields([]*syntax.Word{r.Word}, in, walk)
+		w.opens(">", r.Word, in, walk)
 	}
 	return in
+}
+
+// opens notes the files of a redirection.
+func (w *walker) opens(program string, word *syntax.Word, in source, walk bool) {
+	for _, f := range w.fields([]*syntax.Word{word}, in, walk) {
+		if walk && program != "" && len(w.script.Redirects) < maxCalls {
+			w.script.Redirects = append(w.script.Redirects, Call{Program: program, Args: []Word{Word(f)}, Outer: w.outer})
+		}
+	}
 }
 
 // hidesScreen reports whether a redirection takes away the stream on which

@@ -305,6 +305,9 @@ func (w *walker) set(name, value string, tamper bool) {
 	if tamper && sensitive(name) {
 		w.find(Tamper, "", "it sets %s", name)
 	}
+	if tamper && len(w.script.Sets) < maxVars && !slices.Contains(w.script.Sets, name) {
+		w.script.Sets = append(w.script.Sets, name)
+	}
 	if len(value) > maxValue {
 		value = unknown
 	}

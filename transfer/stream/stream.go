@@ -36,6 +36,26 @@ type Config struct {
 	// Nil: it did not.
 	Exited func() (code int, ok bool)
 	Now    func() time.Time // nil: time.Now
+
+	// Judge hears of an operation before it is done: read, write, remove, rename,
+	// mkdir, rmdir, setstat, symlink, link, copy, list, stat, readlink. The paths are
+	// absolute, or relative to the home, which is empty where nobody knows it; one
+	// that ends in / is a directory with what is in it. Its error refuses the
+	// operation. Judges reports whether it has anything to say of an operation. Nil,
+	// both: nothing is refused.
+	Judge  func(home, op string, paths ...string) error
+	Judges func(op string) bool
+}
+
+// Judged asks Judge, as far as it has anything to say.
+func (c Config) Judged(home, op string, paths ...string) *Refusal {
+	if c.Judge == nil {
+		return nil
+	}
+	if err := c.Judge(home, op, paths...); err != nil {
+		return Denied("%s", err)
+	}
+	return nil
 }
 
 // Copy holds content beside the recording.
@@ -96,7 +116,9 @@ func (c Config) Clock() time.Time {
 
 // EndsOnConfusion reports whether what is not understood may not pass: a client
 // must not be able to switch the rules off.
-func (c Config) EndsOnConfusion() bool { return c.Rules.EndOnConfusion || c.Rules.Restricts() }
+func (c Config) EndsOnConfusion() bool {
+	return c.Rules.EndOnConfusion || c.Rules.Restricts() || c.Judge != nil
+}
 
 // Text returns a path as an event has it, and its exact bytes in hex where that
 // is not the same.
