@@ -92,3 +92,26 @@ func TestExplain(t *testing.T) {
 		t.Errorf("without rules %+v", e)
 	}
 }
+
+func FuzzJudge(f *testing.F) {
+	deny, allow := typical(f), operator(f)
+	for _, s := range []string{"rm -rf x", "cat /var/log/../x", "and not begin; ls; end", `x\x72 (a "$b(c)")`, "alias a=b; a $(c) > d", "git -c alias.x='!y' x | sed 's/a/b/e'", "*(e:'x':) ${(e):-'$(y)'}", "let 'a[`x`]=1'", "set x y; $x", "f() { g }"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		for _, c := range []*Commands{deny, allow} {
+			v, e := c.Judge(line), c.Explain(line)
+			if v.Action != e.Verdict.Action || v.Rule != e.Verdict.Rule {
+				t.Errorf("%q: %+v, explained as %+v", line, v, e.Verdict)
+			}
+			if v.Action != sallyport.Allow && v.Reason == "" {
+				t.Errorf("%q: %s without a reason", line, v.Action)
+			}
+			for i, call := range e.Calls {
+				if call.Outer >= i {
+					t.Errorf("%q: call %d is within %d", line, i, call.Outer)
+				}
+			}
+		}
+	})
+}

@@ -123,12 +123,17 @@ func (c *Commands) Unverifiable() Verdict {
 
 // Judge returns what the line meets. The line may span several lines of text.
 // The zero Verdict allows it.
-func (c *Commands) Judge(line string) Verdict {
+func (c *Commands) Judge(line string) (v Verdict) {
 	if !c.Active() {
 		return Verdict{}
 	}
+	defer func() {
+		if recover() != nil { // fail closed
+			v = c.Unverifiable()
+		}
+	}()
 	s := shell.Parse(line)
-	v := c.judge(&s)
+	v = c.judge(&s)
 	v.Incomplete, v.Heredoc = s.Incomplete, s.Heredoc
 	return v
 }

@@ -184,7 +184,8 @@ func TestMonstersAreUnverifiable(t *testing.T) {
 		"long": "ls " + strings.Repeat("x", 70<<10), "parens": strings.Repeat("(", 5000), "subst": strings.Repeat("$(", 5000), "braces": strings.Repeat("{a,b}", 30), "sequence": "echo {1..10000000}{1..1000000}",
 		"sudo": strings.Repeat("sudo ", 5000) + "ls", "eval": strings.Repeat("eval ", 300) + "ls", "calls": strings.Repeat("ls;", 20000), "backticks": strings.Repeat("`", 1000), "nested": strings.Repeat("echo $(cat <<< $(", 40) + strings.Repeat("))", 40),
 		"power": "$((2**4611686018427387904)) x", "range": "$x{1..99999999999} x", "class": "rm -" + strings.Repeat("[", 4000) + " " + strings.Repeat("*a", 4000), "for": "for ((;;)); do $x; done",
-		"doubling": "a=xxxxxxxxxx;" + strings.Repeat("a=$a$a$a$a;", 200), "expansion": "a='" + strings.Repeat("y ", 2000) + "';ls " + strings.Repeat("$a", 5000),
+		"doubling": "a=xxxxxxxxxx;" + strings.Repeat("a=$a$a$a$a;", 200), "fish": strings.Repeat("echo (a) ", 5000) + ")", "brackets": "and " + strings.Repeat("(a ", 90) + strings.Repeat("x (", 9), "escapes": strings.Repeat(`\x72 `, 12000), "subscripts": "let " + strings.Repeat("'a[$(x)]' ", 4000),
+		"aliases": "alias sudo='env sudo' env='sudo env';" + strings.Repeat("sudo ", 30) + "ls", "expansion": "a='" + strings.Repeat("y ", 2000) + "';ls " + strings.Repeat("$a", 5000),
 	} {
 		start := time.Now()
 		v := c.Judge(line)

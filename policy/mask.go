@@ -84,14 +84,18 @@ func (c *Commands) Masked(line string) string {
 // typed, quotes included, in order and apart from each other. The line may be
 // unfinished: the part of a secret that is there is found. It takes time in
 // proportion to the line.
-func (c *Commands) Secrets(line string) []Span {
+func (c *Commands) Secrets(line string) (out []Span) {
 	if !c.Masks() {
 		return nil
 	}
+	defer func() {
+		if recover() != nil { // rather all of it than a secret
+			out = []Span{{0, len(line)}}
+		}
+	}()
 	f := &finder{masks: c.masks, line: line}
 	f.text(plainText(line), 0)
 	slices.SortFunc(f.spans, func(a, b Span) int { return a.From - b.From })
-	var out []Span
 	for _, s := range f.spans {
 		if n := len(out); n > 0 && s.From <= out[n-1].To {
 			out[n-1].To = max(out[n-1].To, s.To)

@@ -3,6 +3,7 @@ package policy
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"sallyport"
 )
@@ -86,6 +87,19 @@ func TestMaskErrors(t *testing.T) {
 	}
 	if c := masking(t, "a {}"); c.Active() || !c.Masks() || (*Commands)(nil).Masks() || (*Commands)(nil).Masked("x") != "x" {
 		t.Error("masking alone judges, or none masks")
+	}
+}
+
+// A line made to exhaust the search takes no longer than others.
+func TestMaskMonsters(t *testing.T) {
+	c := masking(t, "mysql * -p{}", "*a*b*c*d={}", "*://*:{}@*", "a ?? * b*c {}d*e")
+	for _, piece := range []string{"a", "a ", "mysql ", "'", `"`, `\`, "(", "$(", "`", "a:", "://", "'a b", `"a "`, "-pa ", "@", "a=", "(a)", "&>"} {
+		line := strings.Repeat(piece, (64<<10)/len(piece))
+		start := time.Now()
+		c.Masked(line)
+		if d := time.Since(start); d > 20*time.Second { // a hang, not a slow machine
+			t.Errorf("%q: took %s", piece, d)
+		}
 	}
 }
 
