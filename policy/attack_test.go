@@ -28,7 +28,7 @@ func TestRemovePastTheRules(t *testing.T) {
 			`find victim -delete`, `find victim -exec rm -rf {} +`, `find . -name victim -exec rm -r {} \;`, `find . -name victim -execdir sh -c 'rm -rf victim' \;`, `find . -name victim -print0 | xargs -0 rm -rf`,
 			`env rm -rf victim`, `env -S 'rm -rf victim'`, `env -i /bin/rm -rf victim`, `nohup rm -rf victim`, `nice -n5 rm -rf victim`, `timeout 5 rm -rf victim`, `time rm -rf victim`, `setsid -w rm -rf victim`, `stdbuf -o0 rm -rf victim`, `chrt -o 0 rm -rf victim`, `taskset 1 rm -rf victim`, `ionice -c2 rm -rf victim`, `setarch x86_64 rm -rf victim`, `flock lock rm -rf victim`, `flock lock -c 'rm -rf victim'`,
 			`/lib64/ld-linux-x86-64.so.2 /bin/rm -rf victim`, `coproc rm -rf victim; wait`, `trap 'rm -rf victim' EXIT; exit`, `trap 'rm -rf victim' DEBUG; :`, "shopt -s expand_aliases; alias x='rm -rf victim'\nx", `if test -d victim; then rm -rf victim; fi`, `for x in victim; do rm -rf $x; done`, `while rm -rf victim; do break; done`, `case x in x) rm -rf victim;; esac`,
-			`[[ -n $(rm -rf victim) ]]`, `: $(rm -rf victim)`, ": `rm -rf victim`", `: "${x:=$(rm -rf victim)}"`, `echo <(rm -rf victim); wait $!; sleep .1`, `: > >(rm -rf victim); sleep .2`, `(( $(rm -rf victim; echo 1) ))`, `x=$(rm -rf victim)`, `a[$(rm -rf victim; echo 0)]=1`, `cat <<< $(rm -rf victim)`,
+			`[[ -n $(rm -rf victim) ]]`, `: $(rm -rf victim)`, ": `rm -rf victim`", `: "${x:=$(rm -rf victim)}"`, `(( $(rm -rf victim; echo 1) ))`, `x=$(rm -rf victim)`, `a[$(rm -rf victim; echo 0)]=1`, `cat <<< $(rm -rf victim)`,
 			`let 'a[$(rm -rf victim)0]=1'`, `test -v 'a[$(rm -rf victim)0]'`, `[[ -v 'a[$(rm -rf victim)0]' ]]`, `[[ 'a[$(rm -rf victim)0]' -eq 0 ]]`, `x='a[$(rm -rf victim)0]'; echo $((x))`, `printf -v 'a[$(rm -rf victim)0]' x`, `declare 'a[$(rm -rf victim)0]=1'`, `read 'a[$(rm -rf victim)0]' <<< x`, `x='$(rm -rf victim)'; : "${x@P}"`, `PS4='$(rm -rf victim)'; set -x; :`, `x=1; x='a[$(rm -rf victim)0]'; (( x ))`,
 			`cp /bin/rm ls; ./ls -rf victim`, `ln -s /bin/rm ls; ./ls -rf victim`, `hash -p /bin/rm ls; ls -rf victim`, `enable -n kill; function rm2 { command rm "$@"; }; rm2 -rf victim`,
 			`BASH_ENV=<(echo rm -rf victim) bash -c :`, `mapfile -C 'rm -rf victim; :' -c 1 x <<< y`, `perl -e 'system("rm -rf victim")'`, `perl -e 'use File::Path; rmtree("victim")'`, `python3 -c 'import os;os.system("rm -rf victim")'`, `python3 -c 'import shutil;shutil.rmtree("victim")'`, `python3 <<< 'import shutil;shutil.rmtree("victim")'`, `echo 'system("rm -rf victim")' | perl`,
@@ -45,9 +45,7 @@ E`, `command -p rm -rf victim`, `alias x='rm -rf victim'
 x`, `: ${x:=$(rm -rf victim)}`, `exec rm -rf victim`, `env x=y rm -rf victim`,
 		},
 		"zsh": {
-			`rm -rf victim`, `=rm -rf victim`, `noglob rm -rf victim`, `nocorrect rm -rf victim`, `command rm -rf victim`, `exec rm -rf victim`, `x=(rm -rf victim); $x`, `x='rm -rf victim'; ${=x}`, `x='rm -rf victim'; ${(z)x}`, `x=rm; $x -rf victim`, `alias -g X='rm -rf victim'; eval X`, `alias -s txt='rm -rf victim'; eval a.txt`, `repeat 1 rm -rf victim`, `for x (victim) rm -rf $x`, `if [[ -d victim ]] rm -rf victim`, `while rm -rf victim; do break; done`, `() { rm -rf victim }`, `() { rm -rf $1 } victim`, `f() rm -rf victim; f`, `function f { rm -rf victim }; f`, `foreach x (victim); rm -rf $x; end`, `case x { (x) rm -rf victim ;; }`, `{ rm -rf victim } always { : }`, `eval ${(L):-RM -RF VICTIM}`, `${(L):-RM} -rf victim`, `zmodload zsh/files; zf_rm -rf victim`, `cat =(rm -rf victim)`, `echo *(e:'rm -rf victim':)`, `autoload -U zargs; zargs victim -- rm -rf`, `trap 'rm -rf victim' EXIT`, `TRAPEXIT() { rm -rf victim }`, `precmd() { rm -rf victim }; precmd`, `functions[f]='rm -rf victim'; f`, `aliases[x]='rm -rf victim'; eval x`, `$commands[rm] -rf victim`, `${commands[rm]} -rf victim`, `echo ${(e):-'$(rm -rf victim)'}`, `coproc rm -rf victim; wait`, `rm -rf victim &!
-sleep .2`, `rm -rf victim &|
-sleep .2`, `r\m -rf victim`, `$'rm' -rf victim`, `source =(echo rm -rf victim)`, `. <(echo rm -rf victim)`, `emulate sh -c 'rm -rf victim'`, `(( ${:-$(rm -rf victim)0} ))`, `let 'a[$(rm -rf victim)1]=1'`, `typeset -A a; a[rm]=rm; $a[rm] -rf victim`, `x=victim; rm -rf $x:A`, `rm -rf victim(N)`, `rm -rf v*(/)`,
+			`rm -rf victim`, `=rm -rf victim`, `noglob rm -rf victim`, `nocorrect rm -rf victim`, `command rm -rf victim`, `exec rm -rf victim`, `x=(rm -rf victim); $x`, `x='rm -rf victim'; ${=x}`, `x='rm -rf victim'; ${(z)x}`, `x=rm; $x -rf victim`, `alias -g X='rm -rf victim'; eval X`, `alias -s txt='rm -rf victim'; eval a.txt`, `repeat 1 rm -rf victim`, `for x (victim) rm -rf $x`, `if [[ -d victim ]] rm -rf victim`, `while rm -rf victim; do break; done`, `() { rm -rf victim }`, `() { rm -rf $1 } victim`, `f() rm -rf victim; f`, `function f { rm -rf victim }; f`, `foreach x (victim); rm -rf $x; end`, `case x { (x) rm -rf victim ;; }`, `{ rm -rf victim } always { : }`, `eval ${(L):-RM -RF VICTIM}`, `${(L):-RM} -rf victim`, `zmodload zsh/files; zf_rm -rf victim`, `cat =(rm -rf victim)`, `echo *(e:'rm -rf victim':)`, `autoload -U zargs; zargs victim -- rm -rf`, `trap 'rm -rf victim' EXIT`, `TRAPEXIT() { rm -rf victim }`, `precmd() { rm -rf victim }; precmd`, `functions[f]='rm -rf victim'; f`, `aliases[x]='rm -rf victim'; eval x`, `$commands[rm] -rf victim`, `${commands[rm]} -rf victim`, `echo ${(e):-'$(rm -rf victim)'}`, `coproc rm -rf victim; wait`, `r\m -rf victim`, `$'rm' -rf victim`, `source =(echo rm -rf victim)`, `. <(echo rm -rf victim)`, `emulate sh -c 'rm -rf victim'`, `(( ${:-$(rm -rf victim)0} ))`, `let 'a[$(rm -rf victim)1]=1'`, `typeset -A a; a[rm]=rm; $a[rm] -rf victim`, `x=victim; rm -rf $x:A`, `rm -rf victim(N)`, `rm -rf v*(/)`,
 		},
 		"fish": {
 			`rm -rf victim`, `command rm -rf victim`, `and rm -rf victim`, `not rm -rf victim`, `false; or rm -rf victim`, `begin; rm -rf victim; end`, `if test -d victim; rm -rf victim; end`, `if true
@@ -63,11 +61,14 @@ end | cat`, `bash -c 'rm -rf victim'`, `fish -c 'rm -rf victim'`, `fish -C 'rm -
 	}
 	// What the machine may not have, or does only elsewhere: at a prompt, as root.
 	judged := []string{
-		"busybox rm -rf victim", "busybox sh -c 'rm -rf victim'", "toybox rm -rf victim", "start-stop-daemon -S -x /bin/rm -- -rf victim", "if [[ -d victim ]] { rm -rf victim }", "- rm -rf victim", "echo victim(+f)", "bind -x '\"a\": rm -rf victim'",
+		"echo <(rm -rf victim)", ": > >(rm -rf victim)", "rm -rf victim &!", "rm -rf victim &|", "busybox rm -rf victim", "busybox sh -c 'rm -rf victim'", "toybox rm -rf victim", "start-stop-daemon -S -x /bin/rm -- -rf victim", "if [[ -d victim ]] { rm -rf victim }", "- rm -rf victim", "echo victim(+f)", "bind -x '\"a\": rm -rf victim'",
 		"complete -C 'rm -rf victim' x", "abbr -a x 'rm -rf victim'", "sched +0 rm -rf victim", "unset 'a[$(rm -rf victim)0]'", "GIT_PAGER='rm -rf victim; cat' git -p config -l", "git -c core.pager='rm -rf victim' log", "git config alias.x '!rm -rf victim'", "git submodule foreach 'rm -rf victim'",
 		"git rebase -x 'rm -rf victim' main", "git bisect run rm -rf victim", "tar cf x -I 'rm -rf victim' y", "tar xf x --to-command='rm -rf victim'", "watch rm -rf victim", "run-parts .", "nsenter -t 1 -m rm -rf victim", "unshare -r rm -rf victim", "ssh h rm -rf victim", "ssh h 'rm -rf victim'", "doas rm -rf victim",
 		"rsync -e 'rm -rf victim' a b:c", "EDITOR='rm -rf victim' visudo", "export PAGER='rm -rf victim'", "man -P 'rm -rf victim' ls", "less '+!rm -rf victim' f", "vim '+!rm -rf victim'", "sudo -u bob -- sh -c 'cd /; rm -rf victim'", "docker run -v /:/x i rm -rf /x", "kubectl exec p -c c -- rm -rf victim", "alias ls='rm -rf victim'",
-		"alias x=rm\nx -rf victim", "!rm", "^ls^rm -rf", "fc -s rm", "PROMPT_COMMAND='rm -rf victim'", "PS1='$(rm -rf victim)'",
+		"alias x=rm\nx -rf victim", "!rm", "^ls^rm -rf", "fc -s rm", "ssh -o ProxyCommand='rm -rf victim' x", "ssh -oProxyCommand='rm -rf victim' x", "mysql -e '\\! rm -rf victim'", "psql -c '\\! rm -rf victim'", "sqlite3 x '.shell rm -rf victim'", "gdb -ex '!rm -rf victim'", "gdb --args rm -rf victim", "xterm -e rm -rf victim", "perf stat rm -rf victim", "valgrind rm -rf victim",
+		"emacs --batch --eval '(shell-command \"rm -rf victim\")'", "socat - EXEC:'rm -rf victim'", "nc -c 'rm -rf victim' h 1", "tmux new-session 'rm -rf victim'", "screen rm -rf victim", "screen -dm sh -c 'rm -rf victim'", "tmux send-keys 'rm -rf victim' Enter", "tmux run-shell 'rm -rf victim'", "ls | entr rm -rf victim", "vim --cmd '!rm'", "vim -c ':call system(\"rm -rf victim\")'",
+		"sudo VAR=x -u bob rm -rf victim", "npm exec -- rm -rf victim", "npx rm -rf victim", "poetry run rm -rf victim", "ansible all -a 'rm -rf victim'", "salt x cmd.run 'rm -rf victim'", "vagrant ssh -c 'rm -rf victim'", "oc rsh p rm -rf victim", "distrobox enter x -- rm -rf victim", "adb shell rm -rf victim", "mosh h -- rm -rf victim", "rsh h rm -rf victim",
+		"sshpass -p x ssh h rm -rf victim", "faketime x rm -rf victim", "chpst -u x rm -rf victim", "setlock f rm -rf victim", "bwrap --bind / / -- rm -rf victim", "hyperfine 'rm -rf victim'", "zip x y -T -TT 'rm -rf victim'", "apt-get -o APT::Update::Pre-Invoke::='rm -rf victim' update", "PROMPT_COMMAND='rm -rf victim'", "PS1='$(rm -rf victim)'",
 	}
 	for _, line := range judged {
 		if v := c.Judge(line); v.Action == sallyport.Allow {
@@ -94,15 +95,14 @@ end | cat`, `bash -c 'rm -rf victim'`, `fish -c 'rm -rf victim'`, `fish -C 'rm -
 		if rules < len(lines)*3/4 {
 			t.Errorf("%s: only %d of %d meet the rule itself", shell, rules, len(lines))
 		}
-		if !testing.Short() {
-			t.Run(shell, func(t *testing.T) {
-				for _, line := range lines {
-					if !damages(t, path, line) {
-						t.Errorf("%q removes nothing", line)
-					}
+		t.Run(shell, func(t *testing.T) {
+			t.Parallel()
+			for _, line := range lines {
+				if !damages(t, path, line) {
+					t.Errorf("%q removes nothing", line)
 				}
-			})
-		}
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -185,6 +186,11 @@ func (w *walker) runs(program string, args []string, in source) {
 			w.text(program, strings.Join(inner, " "), in)
 		}
 	case "ssh":
+		for _, a := range args {
+			if m := sshRuns.FindStringSubmatch(a); m != nil {
+				w.text(program, m[1], source{})
+			}
+		}
 		wr := wrapper{values: "BbcDEeFIiJLlmOopQRSWw", operands: 1}
 		inner, _ := wr.command(args)
 		flags := wr.flags(args) + wr.flags(inner)
@@ -230,6 +236,9 @@ func pickFirst(args []string) string {
 	}
 	return args[0]
 }
+
+// sshRuns are the options of ssh that run something here.
+var sshRuns = regexp.MustCompile(`(?i)^(?:-o)?\s*(?:ProxyCommand|LocalCommand|KnownHostsCommand|RemoteCommand)[ =]+(.*)`)
 
 // findExec follows -exec and its kin up to ; or +.
 func (w *walker) findExec(args []string, in source) {
@@ -311,6 +320,9 @@ func (w *walker) otherUser(program string, args []string, in source) {
 // container follows docker exec NAME command and kubectl exec POD -- command.
 func (w *walker) container(program string, args []string, in source) {
 	starts := []string{"attach"}
+	if program == "oc" {
+		starts = append(starts, "rsh")
+	}
 	if program == "machinectl" || program == "lxc" || program == "incus" {
 		starts = []string{"shell", "login"}
 	}

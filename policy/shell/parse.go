@@ -112,7 +112,8 @@ func (w *walker) read(text string, in source, rereads int) {
 	}
 	in.tty = in.tty && err == nil
 	w.stmts(stmts, in)
-	if bad != nil && !strings.Contains(bad.Error(), "quote") || strings.Contains(text, `\`) && escaped(text) {
+	// What bash waits for more of may be whole in fish.
+	if bad != nil && (!syntax.IsIncomplete(bad) || fishEnd.MatchString(text)) || strings.Contains(text, `\`) && escaped(text) {
 		w.fish(text, in)
 	}
 	for _, c := range comments {
@@ -142,6 +143,10 @@ func (w *walker) read(text string, in source, rereads int) {
 		w.script.Heredoc = open
 	}
 }
+
+// fishEnd is the end of a block of fish, or of one of zsh that neither parser
+// knows.
+var fishEnd = regexp.MustCompile(`(?:^|[;\s])end(?:$|[;|&\s])|\}\s*always\s*\{`)
 
 // qualifier is a pattern of files of zsh with code in it: *(e:'code':), *(+f).
 var qualifier = regexp.MustCompile("[*?/\\w]\\([.@/oN^#]*(?:e[:'\"{\\[|]|\\+\\w)")

@@ -142,12 +142,74 @@ func (w *walker) follows(program string, args []string, in source) {
 				w.text(program, code, source{})
 			}
 		}
+	case "autossh", "rsh", "mosh", "pssh", "parallel-ssh", "oc", "adb", "salt", "npm", "poetry", "pipenv", "bundle", "distrobox", "toolbox", "flatpak", "vagrant", "hyperfine", "ansible", "hg", "zip", "tcpdump", "openvpn", "socat", "nc", "ncat", "tmux", "screen", "mysql", "mariadb",
+		"psql", "sqlite3", "gdb", "lldb", "emacs", "apt", "apt-get", "apk", "dnf", "vim", "vi", "nvim", "ex", "view", "ftp", "bwrap":
+		w.inside(program, args, in)
 	case "man":
 		if code, ok := option(args, 'P', "pager"); ok {
 			w.text(program, code, in)
 		}
 	case "run-parts":
 		w.find(Opaque, program, "%s runs whatever is in a directory", program)
+	}
+}
+
+// starter reports whether a command follows the word among the arguments of the
+// program.
+func starter(program, word string) bool {
+	switch word {
+	case "--", "--args", "run", "exec", "-e", "-x", "rsh", "shell", "enter", "new", "new-session", "new-window", "split-window", "neww", "run-shell", "send-keys", "stuff",
+		"-c", "-C", "--cmd", "-ex", "--eval", "-eval", "-a", "-z", "-TT", "--up", "--down", "cmd.run", "--command", "--execute", "-S", "-dm", "-dmS", "-DmS":
+		return true
+	}
+	return false
+}
+
+// bangs are what programs of all kinds take for "run this".
+var bangs = regexp.MustCompile(`^\s*(?::?!|\\!|\.shell |\.system |shell |system |EXEC:|SYSTEM:|.*\bsystem\(|.*shell-command|[\w.]+=!|[\w:-]+::=)`)
+
+// inside looks for commands among the arguments of programs that have many ways
+// to be told one. What follows a word that starts one is read both as the words
+// of a command and, the next alone, as code.
+func (w *walker) inside(program string, args []string, in source) {
+	in.tty = false
+	language := false // of its own: only what escapes from it counts
+	switch program {
+	case "mysql", "mariadb", "psql", "sqlite3", "gdb", "lldb", "emacs", "apt", "apt-get", "apk", "dnf", "vim", "vi", "nvim", "ex", "view", "ftp", "hg", "socat":
+		language = !(program == "gdb" && contains(args, "--args"))
+	}
+	guess := func(code string) {
+		if m := bangs.FindString(code); m != "" {
+			w.find(Opaque, program, "%s is told to start a program", program)
+			code = strings.Trim(code[len(m):], " \"')(")
+		}
+		w.text(program, code, in)
+	}
+	switch program {
+	case "screen":
+		inner, _ := wrapper{values: "cehpsStT"}.command(args)
+		w.call(inner, in)
+	case "rsh":
+		inner, _ := wrapper{values: "l", operands: 1}.command(args)
+		w.call(inner, in)
+	}
+	for i, a := range args {
+		name, value, ok := strings.Cut(a, "=")
+		switch {
+		case program == "hyperfine" && strings.Contains(a, " "):
+			guess(a)
+		case bangs.MatchString(a):
+			guess(a)
+		case language:
+		case ok && starter(program, name):
+			guess(value)
+		case starter(program, a) && i+1 < len(args):
+			if rest := args[i+1:]; strings.ContainsAny(rest[0], " \t;|&") {
+				guess(rest[0])
+			} else {
+				w.call(rest, in)
+			}
+		}
 	}
 }
 

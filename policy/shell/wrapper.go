@@ -81,10 +81,22 @@ func wrapperOf(program string) (wrapper, bool) {
 		return wrapper{}, true
 	case "setarch", "linux32", "linux64", "uname26", "i386", "i586", "i686", "x86_64", "aarch64", "ppc64le", "s390x":
 		return wrapper{shell: true}, true
+	case "faketime":
+		return wrapper{values: "f", operands: 1}, true
+	case "perf", "rr": // perf stat rm
+		return wrapper{values: "eoCptFcgr", operands: 1}, true
+	case "valgrind", "cpulimit", "schedtool", "softlimit", "daemonize", "daemon", "tsocks", "dbus-launch", "watchexec", "entr", "npx", "bunx", "pnpx", "wsl", "unbuffer-wrapper", "expect_unbuffer":
+		return wrapper{values: "lpenacouEw"}, true
+	case "chpst", "envuidgid", "s6-setuidgid", "setlock", "envdir", "s6-envdir":
+		return wrapper{values: "ubnmdoptfrc0123/", operands: pickInt(program == "chpst", 0, 1)}, true
+	case "sshpass":
+		return wrapper{values: "pfdP"}, true
+	case "xterm", "uxterm", "rxvt", "urxvt", "konsole", "alacritty", "kitty":
+		return wrapper{values: "TnfgbP", shell: true}, true
 	case "firejail", "proot", "fakeroot", "fakechroot":
 		return wrapper{values: "g", shell: true}, true
 	case "dbus-run-session", "catchsegv", "xvfb-run", "cgexec", "numactl", "torsocks", "proxychains", "proxychains4":
-		return wrapper{values: "g"}, true
+		return wrapper{values: pickString(program == "numactl", "NmpCi", "g")}, true
 	case "and", "or", "not", "begin": // fish
 		return wrapper{}, true
 	case "repeat": // zsh
@@ -113,6 +125,7 @@ func (wr wrapper) command(args []string) (command, assigns []string) {
 	for i < len(args) && wr.assigns && strings.IndexByte(args[i], '=') > 0 {
 		assigns = append(assigns, args[i])
 		i++
+		i += wr.options(args[i:]) // sudo A=b -u bob
 	}
 	return args[min(i+wr.operands, len(args)):], assigns
 }

@@ -3,6 +3,8 @@ package scp
 import (
 	"path"
 	"strings"
+
+	"sallyport/transfer/stream"
 )
 
 // argument is where a file lies that scp -f sends, by the name that it is sent
@@ -23,4 +25,20 @@ func (s *Stream) argument(name string) []string {
 		all = []string{name}
 	}
 	return all
+}
+
+// judged asks the command rules about a file or a directory.
+func (s *Stream) judged(r record, paths []string) *stream.Refusal {
+	op := "read"
+	switch {
+	case s.cfg.Judge == nil:
+		return nil
+	case !s.cmd.Exact:
+		return stream.Denied("your role has rules about files, and the command does not tell which")
+	case s.cmd.Upload && r == dir:
+		op = "mkdir"
+	case s.cmd.Upload:
+		op = "write"
+	}
+	return s.cfg.Judged("", op, paths...)
 }

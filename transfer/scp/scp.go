@@ -355,17 +355,7 @@ func (s *Stream) judge(r record, paths []string, size int64) *stream.Refusal {
 			return no
 		}
 	}
-	op := "read"
-	if s.cmd.Upload {
-		op = "write"
-	}
-	if r == dir && s.cmd.Upload {
-		op = "mkdir"
-	}
-	if s.cfg.Judge != nil && !s.cmd.Exact {
-		return stream.Denied("your role has rules about files, and the command does not tell which")
-	}
-	if no := s.cfg.Judged("", op, paths...); no != nil {
+	if no := s.judged(r, paths); no != nil {
 		return no
 	}
 	for _, p := range s.cmd.Paths {
