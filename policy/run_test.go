@@ -7,13 +7,14 @@ import (
 
 func TestRuns(t *testing.T) {
 	for line, want := range map[string]string{
-		"scp -t /srv/x":               "scp -t /srv/x!",
-		"/usr/bin/scp -t '/srv/a b'":  "scp -t /srv/a b!",
-		"sudo -u root rsync --server": "sudo -u root rsync --server|rsync --server!",
-		"cd /srv && scp -t .":         "cd /srv|scp -t .",
-		"scp -t x; scp -t x":          "scp -t x|scp -t x",
-		"scp -f a | cat":              "scp -f a|cat",
-		"":                            "",
+		"scp -t /srv/x":                        "scp -t /srv/x!",
+		"/usr/bin/scp -t '/srv/a b'":           "scp -t /srv/a b!",
+		"sudo -u root rsync --server":          "sudo -u root rsync --server|rsync --server!",
+		"rsync --server -logDtpre.iLsfxC . /x": "rsync --server -logDtpre.iLsfxC . /x!",
+		"cd /srv && scp -t .":                  "cd /srv|scp -t .",
+		"scp -t x; scp -t x":                   "scp -t x|scp -t x",
+		"scp -f a | cat":                       "scp -f a|cat",
+		"":                                     "",
 	} {
 		runs, single := Runs(line)
 		var all []string

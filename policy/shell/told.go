@@ -137,6 +137,9 @@ func (w *walker) follows(program string, args []string, in source) {
 			}
 		}
 	case "rsync", "scp", "sftp":
+		if contains(args, "--server") { // whose -e tells a version
+			return
+		}
 		for _, short := range "eSD" {
 			if code, ok := option(args, byte(short), map[rune]string{'e': "rsh", 'S': "-", 'D': "-"}[short]); ok && (program == "rsync") == (short == 'e') {
 				w.text(program, code, source{})
