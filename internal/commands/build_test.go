@@ -1,7 +1,7 @@
 package commands
 
 // bad, good and miss make a case; the methods after them say what is special
-// about it. Its name begins with its shell.
+// about it.
 func bad(shell, name, reason string, steps ...Step) Case {
 	return Case{Name: shell + ": " + name, Shell: shell, Kind: forbidden, Reason: reason, Steps: steps}
 }
@@ -10,7 +10,7 @@ func miss(shell, name, reason string, steps ...Step) Case {
 	return Case{Name: shell + ": " + name, Shell: shell, Kind: missed, Reason: reason, Steps: steps}
 }
 
-// good wants a file with a content; and more with wants.
+// good wants a file with a content.
 func good(shell, name, reason, file, content string, steps ...Step) Case {
 	return Case{Name: shell + ": " + name, Shell: shell, Kind: innocent, Reason: reason, Steps: steps, Want: map[string]string{file: content}}
 }
@@ -37,14 +37,7 @@ func (c Case) file(name, text string) Case {
 	return c
 }
 
-func (c Case) wants(name, content string) Case {
-	want := map[string]string{name: content}
-	for k, v := range c.Want {
-		want[k] = v
-	}
-	c.Want = want
-	return c
-}
+func (c Case) as(k kind) Case { c.Kind = k; return c }
 
 // asleep types keys while the shell waits for a program: it sees them later.
 func asleep(keys ...string) Step {
@@ -54,5 +47,3 @@ func asleep(keys ...string) Step {
 	}
 	return all(steps...)
 }
-
-func (c Case) as(k kind) Case { c.Kind = k; return c }

@@ -269,9 +269,11 @@ func furnish(c *Case, dir string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "victim", "inside"), 0o755); err != nil {
 		return err
 	}
-	files := map[string]string{"victim/inside/file": "precious\n", "rc": c.RC, "history": "", "bin/sudo": fakeSudo,
+	files := map[string]string{
+		"victim/inside/file": "precious\n", "rc": c.RC, "history": "", "bin/sudo": fakeSudo,
 		// Otherwise fish reads all manual pages at its first start.
-		"data/fish/generated_completions/none.fish": ""}
+		"data/fish/generated_completions/none.fish": "",
+	}
 	for name, text := range c.Files {
 		files[name] = text
 	}

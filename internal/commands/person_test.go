@@ -191,28 +191,23 @@ func (p *person) run() (err error) {
 	return p.refusedOnly()
 }
 
+// does takes steps until one stops the case.
 func (p *person) does(steps []Step) (err error) {
+	at := 0
 	defer func() {
-		if s, ok := recover().(stop); ok {
-			err = s.error
+		switch r := recover().(type) {
+		case nil:
+		case stop:
+			if err = r.error; err != nil {
+				err = fmt.Errorf("step %d: %w", at, err)
+			}
+		default:
+			panic(r)
 		}
 	}()
 	for i, s := range steps {
-		func() {
-			defer func() {
-				switch r := recover().(type) {
-				case nil:
-				case stop:
-					if r.error != nil {
-						r.error = fmt.Errorf("step %d: %w", i, r.error)
-					}
-					panic(r)
-				default:
-					panic(r)
-				}
-			}()
-			s(p)
-		}()
+		at = i
+		s(p)
 	}
 	return nil
 }
@@ -248,16 +243,14 @@ func (p *person) refusedOnly() error {
 		}
 	}
 	switch {
-	case p.rules == terminates && !p.c.endedByTheJudge(p):
+	case p.rules == terminates && !p.endedByTheJudge():
 		return errors.New("the session was not ended")
 	case p.rules != terminates:
 		if ended {
 			return errors.New("the session has ended, where a line was to be denied")
 		}
-		for _, s := range p.c.After {
-			if err := p.does([]Step{func(p *person) { p.after(s) }}); err != nil {
-				return fmt.Errorf("after the refusal: %w", err)
-			}
+		if err := p.after(p.c.After); err != nil {
+			return fmt.Errorf("after the refusal: %w", err)
 		}
 		if err := p.lives(3); err != nil {
 			return err
@@ -269,18 +262,18 @@ func (p *person) refusedOnly() error {
 	return nil
 }
 
-// after does a step that no longer waits for a refusal.
-func (p *person) after(s Step) {
-	c := *p.c
-	c.Kind = innocent
+// after takes steps that no refusal stops.
+func (p *person) after(steps []Step) error {
 	old := p.c
-	p.c = &c
 	defer func() { p.c = old }()
-	s(p)
+	c := *old
+	c.Kind = innocent
+	p.c = &c
+	return p.does(steps)
 }
 
 // endedByTheJudge waits for the end of a session that the judge has ended.
-func (c *Case) endedByTheJudge(p *person) bool {
+func (p *person) endedByTheJudge() bool {
 	late, tick := time.After(patience), time.NewTicker(25*time.Millisecond)
 	for {
 		p.mu.Lock()
