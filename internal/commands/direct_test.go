@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -67,7 +66,7 @@ func directly(t *testing.T, c *Case, rules ruleSet, latency time.Duration) error
 	}
 	p := newPerson(c, rules, dir)
 	toShell, toPerson := newLine(latency/2), newLine(latency/2)
-	hangUp := func() { killSession(cmd.Process.Pid) }
+	hangUp := func() { endAll(dir) }
 	j := judge.New(judge.Config{
 		Commands: commands, PTY: true, Cols: cols, Rows: rows,
 		Send:   func(b []byte) error { return toShell.put(b) },
@@ -116,19 +115,15 @@ func directly(t *testing.T, c *Case, rules ruleSet, latency time.Duration) error
 	return p.run()
 }
 
-// killSession ends the processes of a terminal's session: jobs in the background
-// hold the terminal open.
-func killSession(leader int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
+// endAll ends the processes of a case, which have its directory in their
+// environment: jobs in the background hold the terminal open, and so do screen
+// and tmux, which are in sessions of their own.
+func endAll(dir string) {
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range environs {
 		b, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has just ended
-		}
-		// pid (name) state ppid pgrp session …; the name may contain anything.
-		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-		if len(fields) < 4 || fields[3] != strconv.Itoa(leader) {
-			continue
+		if err != nil || !bytes.Contains(b, []byte("CASE_DIR="+dir+"\x00")) {
+			continue // it may have just ended
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL)

@@ -366,6 +366,7 @@ func (g *gateway) through(t *testing.T, c *Case, rules ruleSet, latency time.Dur
 	err = p.run()
 	_ = cmd.Process.Signal(syscall.SIGHUP)
 	_ = cmd.Wait()
+	endAll(dir) // at the target
 	<-over
 	tty.Close()
 	if err == nil && c.Secret != "" {
