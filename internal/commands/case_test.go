@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,11 +137,12 @@ func PromptAs(text string) Step {
 func Interrupt(p *person) {
 	for range 5 {
 		p.types(ctrlC)
-		if p.soon(2*time.Second, func() bool { return p.expect(promptMark) }) {
-			break
+		if p.soon(2*time.Second, func() bool { return p.expect(promptMark) }) &&
+			p.soon(2*time.Second, func() bool { return p.expect(ready) }) {
+			return
 		}
 	}
-	p.until("a prompt after Ctrl-C", func() bool { return p.expect(ready) })
+	panic(stop{errors.New("no prompt after Ctrl-C")})
 }
 
 // More waits for a secondary prompt.
