@@ -13,10 +13,10 @@ import (
 
 // sentinel is that text. It is ASCII, as a shell in the C locale takes the bytes
 // of anything else for Meta keys. Its blank makes the editor do what Enter would:
-// expand an abbreviation, or drop the slash of a completed directory. The
-// brackets have no meaning in the command mode of any vi-like editor, and no line
-// ends with the three.
-const sentinel = " ]{"
+// expand an abbreviation, or drop the slash of a completed directory. The braces
+// have no meaning in the command mode of readline, zsh and fish, where the blank
+// moves the cursor and the erase key moves it back; no line ends with the three.
+const sentinel = " }{"
 
 // How long the screen is waited for, each on top of the round trip to the target.
 const (

@@ -105,6 +105,7 @@ type Judge struct {
 	drawn    time.Time // of the last output
 	answered bool      // there was output since the last key
 	sent     time.Time // of the last key
+	refused  time.Time // when a line was that ended with Ctrl-D
 	at       string    // the prompt of the last line that was let through
 	ran      *ran      // the last line that was let through at a prompt, until it is seen to run
 	withheld *withheld
@@ -126,6 +127,9 @@ const (
 	startMax  = 2 * time.Second       // for the first prompt
 	settleMax = 2 * time.Second       // until a line that was sent is seen to run
 	promptMax = 60 * time.Millisecond // until a prompt is drawn
+
+	// settledFor is how long nothing is drawn after an Enter that ran nothing.
+	settledFor = 150 * time.Millisecond
 )
 
 // The largest screen that is modelled. Who has a larger one wraps elsewhere.
@@ -173,6 +177,12 @@ func (j *Judge) typed(p []byte) error {
 	for len(p) > 0 && !j.isClosed() {
 		if j.line.discard { // set and read by the sender only
 			p = j.line.drop(p)
+			continue
+		}
+		if p[0] == ctrlD && time.Since(j.refused) < time.Second {
+			// At dash the first one hands over the line, the second runs it: both
+			// were meant for the line that was dropped.
+			p, j.refused = p[1:], time.Time{}
 			continue
 		}
 		j.ready()
@@ -230,8 +240,11 @@ func (j *Judge) ready() {
 			// Keys that come too early would be read by nobody knows whom.
 			j.wait(settleMax, func() time.Duration {
 				_, offs := j.screen.Events()
-				if j.screen.Cursor().Row != r.row || offs != r.offs {
+				switch {
+				case j.screen.Cursor().Row != r.row || offs != r.offs:
 					return 0
+				case j.answered: // a menu or a search took the Enter
+					return j.quiet(settledFor)
 				}
 				return later
 			})
@@ -269,7 +282,11 @@ func (j *Judge) begin() {
 	}
 	l.sure = j.quiet(anchorRest) <= 0
 	l.ons, _ = s.Events()
-	if p, ok := j.prompts.begin(l.prompt); ok && p != l.prompt && !j.prompts.exact(l.prompt) {
+	p, ok := j.prompts.begin(l.prompt)
+	if !ok && trim(j.at) != "" {
+		p, ok = j.at, strings.HasPrefix(l.prompt, j.at)
+	}
+	if ok && p != l.prompt && !j.prompts.exact(l.prompt) {
 		// A prompt and more: zsh has put a line there before a key was pressed.
 		l.anchor, l.prompt = s.After(s.LineStart(cur), p), p
 	}
@@ -311,6 +328,9 @@ func (j *Judge) commit(b byte) error {
 		return ErrTerminate
 	case v.Action == sallyport.Deny:
 		j.cfg.Judged(text, v)
+		if b == ctrlD {
+			defer func() { j.refused = time.Now() }()
+		}
 		return j.drop(v)
 	}
 	j.locked(func() { err = j.passed(b, what) })
@@ -408,11 +428,14 @@ func (j *Judge) state() state {
 	s, l := j.screen, &j.line
 	known := j.prompts.ends(l.prompt) && !interpreter.MatchString(l.prompt) || j.prompts.exact(l.prompt)
 	if !known {
-		_, known = j.prompts.begin(j.leftOfCursor())
+		known = j.prompts.within(j.leftOfCursor())
 	}
+	ons, _ := s.Events()
 	switch {
 	case known || len(j.pending.open) > 0:
 		return prompt
+	case ons == 0 && l.sure && endsWithMark(l.prompt):
+		return prompt // of a shell without a line editor, whose prompt has changed
 	case s.Alternate() && j.last != policy.ReadsShell:
 		return fullscreen
 	case j.last == policy.ReadsInput && interpreter.MatchString(l.prompt) && l.prompt != j.at:

@@ -225,7 +225,7 @@ func FuzzJudge(f *testing.F) {
 			if b.failed {
 				t.Fatal(b.ended)
 			}
-			if strings.Contains(b.shown.String(), " ]{") && !bytes.Contains(out, []byte(" ]{")) {
+			if strings.Contains(b.shown.String(), " }{") && !bytes.Contains(out, []byte(" }{")) {
 				t.Fatalf("shown %q", b.shown.String())
 			}
 			b.Close()

@@ -234,6 +234,16 @@ func (p *prompts) begin(row string) (prompt string, ok bool) {
 // exact reports whether a prompt is known as it is.
 func (p *prompts) exact(left string) bool { return slices.Contains(p.known, left) }
 
+// within reports whether a prompt is part of a row, behind what was typed ahead.
+func (p *prompts) within(row string) bool {
+	return slices.ContainsFunc(p.known, func(k string) bool { return len(k) > 1 && strings.Contains(row, k) })
+}
+
+// endsWithMark reports whether a text ends as most prompts do.
+func endsWithMark(left string) bool {
+	return slices.ContainsFunc(marks, func(m string) bool { return strings.HasSuffix(left, m) })
+}
+
 // likened reports whether two prompts are one that shows something that changes.
 func (p *prompts) likened(a, b string) bool {
 	m := mark(b)

@@ -3,7 +3,6 @@ package judge
 import (
 	"bytes"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -223,10 +222,9 @@ func (j *Judge) release(w *withheld) {
 // prompted reports whether a prompt stands where the cursor is. j.mu is held.
 func (j *Judge) prompted(w *withheld) bool {
 	left := j.leftOfCursor()
-	_, begins := j.prompts.begin(left)
 	switch {
-	case j.screen.Bracketed() && !j.screen.Alternate(), begins, j.prompts.ends(left):
+	case j.screen.Bracketed() && !j.screen.Alternate(), j.prompts.within(left), j.prompts.ends(left):
 		return true
 	}
-	return j.drawn.After(w.since) && slices.ContainsFunc(marks, func(m string) bool { return strings.HasSuffix(left, m) })
+	return j.drawn.After(w.since) && endsWithMark(left)
 }

@@ -45,15 +45,30 @@ func reads(c *shell.Call) Reader {
 }
 
 // AsksFirst reports whether the first thing that the line does is to read one
-// line from the terminal: what is typed then is for it, whatever follows.
+// line from the terminal: what is typed then is for it, whatever follows. Only
+// what cannot wait may come before.
 func AsksFirst(line string) bool {
-	first, _, _ := strings.Cut(line, ";")
-	s := shell.Parse(first)
-	if len(s.Calls) != 1 || s.Incomplete || s.Unread != "" || s.Calls[0].Program != "read" || strings.ContainsAny(first, "<|&\n") {
+	for {
+		first, rest, more := strings.Cut(line, ";")
+		s := shell.Parse(first)
+		if len(s.Calls) != 1 || s.Incomplete || s.Unread != "" || strings.ContainsAny(first, "<|&\n`(") {
+			return false
+		}
+		switch call := &s.Calls[0]; call.Program {
+		case "read":
+			return readsLine(call)
+		case "echo", "printf", "stty", "clear", "true", ":":
+			if line = rest; more {
+				continue
+			}
+		}
 		return false
 	}
+}
+
+func readsLine(c *shell.Call) bool {
 	prompt := false
-	for _, a := range s.Calls[0].Args {
+	for _, a := range c.Args {
 		flag := strings.HasPrefix(string(a), "-")
 		if !prompt && (!a.Literal() || flag && strings.Trim(string(a), "-ersp") != "") {
 			return false // it may not wait, or not for a line

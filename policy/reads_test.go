@@ -44,7 +44,7 @@ func multiplexed(line string) bool {
 // the shell.
 func TestAsksFirst(t *testing.T) {
 	for line, want := range map[string]bool{
-		"read x": true, `read -s -p "$ask" x; echo "$x" > out`: true, `read -p "Name? " x; echo`: true, "read -r x y": true,
+		"read x": true, `printf "$ask"; read x; echo`: true, "echo $(sleep 1); read x": false, "sleep 1; echo; read x": false, "stty -echo; read x": true, `read -s -p "$ask" x; echo "$x" > out`: true, `read -p "Name? " x; echo`: true, "read -r x y": true,
 		"read x < /dev/null; sleep 1": false, "read -t 0 x; sleep 1": false, "read -n0 x; sleep 1": false, "read x & sleep 1": false,
 		"true | read x; sleep 1": false, "sleep 1; read x": false, "read -u3 x; sleep 1": false, "ready; sleep 1": false, "if read x": false,
 		"read x || sleep 1": false, "read $x; sleep 1": false, `read -p x "$y"`: false, "read -d '' x; sleep 1": false, "alias read=true": false, "": false,

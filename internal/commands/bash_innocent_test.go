@@ -35,7 +35,7 @@ var bashInnocent = []Case{
 	fine("text for read", "a line that looks forbidden", "out", "rm -rf victim\n", Line(`read -p "$ask" x; echo "$x" > out`), Wait("Name? "), Keys("rm -rf victim\r"), Prompt).rc(ask),
 	fine("text for tee", "lines that look forbidden", "out", "rm -rf victim\n", Line("echo g''o; tee out"), Wait("go\r"), Keys("rm -rf victim\r"), Wait("victim\r"), Keys(ctrlD), Prompt),
 	fine("text for a program of one's own", "it reads the terminal, nobody knows", "out", "rm -rf victim\n", Line("ask"), Wait("Name? "), Keys("rm -rf victim\r"), Prompt).
-		file("bin/ask", "#!/bin/bash\nread -p 'Name? ' x; echo \"$x\" > out\n"),
+		file("bin/ask", "#!/bin/bash\nread -p 'Name? ' x; echo \"$x\" > out\n").as(hindered),
 	fine("a secret for read", "not shown, not judged, not recorded", "out", "hunter2-s3cret\n", Line(`read -s -p "$ask" x; echo "$x" > out`), Wait("Name? "), Slow("hunter2-s3cret"), Enter, Prompt).rc(ask).hiding("hunter2-s3cret"),
 	fine("a secret in one packet", "not shown, not judged, not recorded", "out", "hunter2-s4cret\n", Line(`read -s -p "$ask" x; echo "$x" > out`), Wait("Name? "), Keys("hunter2-s4cret\r"), Prompt).rc(ask).hiding("hunter2-s4cret"),
 	fine("a secret that looks forbidden", "who knows what people choose", "out", "rm -rf hunter2\n", Line(`read -s -p "$ask" x; echo "$x" > out`), Wait("Name? "), Keys("rm -rf hunter2\r"), Prompt).rc(ask).hiding("rm -rf hunter2"),

@@ -140,8 +140,14 @@ func (p *person) types(keys string) {
 
 const notRun = "not run: "
 
+// harmless reports whether a case does what nobody forbids.
+func (k kind) harmless() bool { return k == innocent || k == hindered }
+
 // refused reports whether a line was. p.mu is held.
-func (p *person) refused() bool { return bytes.Contains(p.plain, []byte(notRun)) }
+func (p *person) refused() bool { return bytes.Contains(p.plain, []byte(notRun)) || p.kept() }
+
+// kept reports whether a line waits for a prompt that never comes. p.mu is held.
+func (p *person) kept() bool { return bytes.Contains(p.plain, []byte("held until a prompt appears")) }
 
 // lives runs a command at the shell, which shows that everything typed before
 // has been run. A person whose prompt was lost to a Ctrl-C types it again.
@@ -183,9 +189,9 @@ func (p *person) run() (err error) {
 		return err
 	}
 	switch {
-	case p.c.Kind != innocent && p.rules == off:
+	case !p.c.Kind.harmless() && p.rules == off:
 		return p.damaged()
-	case p.c.Kind == innocent:
+	case p.c.Kind.harmless():
 		return p.undisturbed()
 	}
 	return p.refusedOnly()
@@ -248,6 +254,12 @@ func (p *person) refusedOnly() error {
 	case p.rules != terminates:
 		if ended {
 			return errors.New("the session has ended, where a line was to be denied")
+		}
+		p.mu.Lock()
+		kept := p.kept()
+		p.mu.Unlock()
+		if kept {
+			p.types(ctrlC)
 		}
 		if err := p.after(p.c.After); err != nil {
 			return fmt.Errorf("after the refusal: %w", err)

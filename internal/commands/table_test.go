@@ -44,7 +44,7 @@ func part(all []*Case, every int) []*Case {
 	}
 	var some []*Case
 	for i, c := range all {
-		if i%every == 0 && c.Kind != missed {
+		if i%every == 0 && c.Kind != missed && c.Kind != hindered {
 			some = append(some, c)
 		}
 	}
@@ -102,7 +102,7 @@ func TestTable(t *testing.T) {
 		}
 		seen[c.id()] = true
 		count[c.Kind]++
-		if c.Kind == innocent && len(c.Want) == 0 {
+		if c.Kind.harmless() && len(c.Want) == 0 {
 			t.Errorf("%q: no effect is wanted", c.Name)
 		}
 		if !strings.HasPrefix(c.Name, c.Shell+": ") {
@@ -136,8 +136,8 @@ func play(t *testing.T, chosen []*Case, by string, run func(t *testing.T, c *Cas
 					err := run(t, c, c.Rules, latency)
 					results.add(c, latency.String(), err)
 					switch {
-					case err != nil && c.Kind == missed:
-						t.Logf("known miss, %v: %s", latency, firstLine(err))
+					case err != nil && (c.Kind == missed || c.Kind == hindered):
+						t.Logf("known (%s), %v: %s", c.Kind, latency, firstLine(err))
 					case err != nil:
 						t.Errorf("%s, %v: %v", c.Kind, latency, err)
 					}
@@ -189,7 +189,7 @@ func (r *results) markdown() string {
 	for i, l := range r.latencies {
 		columns[i] = l.String()
 	}
-	for _, k := range []kind{forbidden, innocent, missed} {
+	for _, k := range []kind{forbidden, innocent, missed, hindered} {
 		good, runs := 0, 0
 		var rows []string
 		for _, c := range r.cases {
@@ -212,7 +212,7 @@ func (r *results) markdown() string {
 		if len(rows) == 0 {
 			continue
 		}
-		what := map[kind]string{forbidden: "refused", innocent: "undisturbed", missed: "refused"}[k]
+		what := map[kind]string{forbidden: "refused", innocent: "undisturbed", missed: "refused", hindered: "undisturbed"}[k]
 		fmt.Fprintf(&b, "## %s: %d cases, %d of %d runs %s\n\n", title[k], len(rows), good, runs, what)
 		b.WriteString("| case | rules | way | why | " + strings.Join(columns, " | ") + " | without a judge |\n|" + strings.Repeat("---|", strings.Count(rows[0], " |")) + "\n")
 		b.WriteString(strings.Join(rows, "\n") + "\n\n")
@@ -220,7 +220,7 @@ func (r *results) markdown() string {
 	return b.String()
 }
 
-var title = map[kind]string{forbidden: "Forbidden", innocent: "Innocent", missed: "Known misses"}
+var title = map[kind]string{forbidden: "Forbidden", innocent: "Innocent", missed: "Known misses", hindered: "Known to be disturbed"}
 
 func without(cell *tally, k kind) string {
 	switch {

@@ -60,7 +60,7 @@ var zshForbidden = []Case{
 	zsh("a suggestion taken", "ghost text becomes real by the right arrow", Keys("rm"), Shown(harm), Keys(right+"\r")).rc(suggests).history(harm + "\n"),
 	zsh("a suggestion taken at once", "no suggestion was shown yet", Keys("rm -rf vict"), Shown(harm), Keys(ctrlE+"\r")).rc(suggests + "\n" + emacs).history(harm + "\n"),
 	zsh("a suggestion run", "a widget of the plugin takes and runs it", Keys("rm"), Shown(harm), Keys("\x1bg")).
-		rc(suggests + "; bindkey '\\eg' autosuggest-execute").history(harm + "\n"),
+		rc(suggests + "; bindkey '\\eg' autosuggest-execute").history(harm + "\n").as(missed),
 	zsh("a suggestion beside it", "the ghost goes on after the forbidden line", Keys(harm), Shown("victim2"), Enter).rc(suggests).history("rm -rf victim2\n"),
 	zsh("a suggestion in the colour of text", "ghost text that does not look like it", Keys(harm), Shown("victim2"), Enter).
 		rc("ZSH_AUTOSUGGEST_HIGHLIGHT_STYLE=fg=default\n" + suggests).history("rm -rf victim2\n"),
