@@ -21,6 +21,7 @@ const sentinel = " }{"
 // How long the screen is waited for, each on top of the round trip to the target.
 const (
 	quietFor   = 25 * time.Millisecond  // without output, it is at rest
+	menuFor    = 150 * time.Millisecond // without output, nothing more comes of a Tab
 	screenMax  = 600 * time.Millisecond // for what may never be shown
 	silentMax  = 5 * time.Second        // for a target that shows nothing at all
 	anchorRest = 8 * time.Millisecond   // without output, the prompt is drawn

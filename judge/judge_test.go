@@ -69,7 +69,7 @@ func TestScriptsAreJudgedLineByLine(t *testing.T) {
 	for _, tt := range []struct{ script, sent string }{
 		{"echo a\nrm -rf v\necho b\n", "echo a\n"},
 		{"echo a\nrm \\\n-rf v\n", "echo a\nrm \\\n"},
-		{"if true; then\nrm -rf v\nfi\n", "if true; then\n"},
+		{"if true; then\nrm -rf v\nfi\n", "if true; then\nrm -rf v\n"}, // nothing runs before fi
 		{"sh <<X\nrm -rf v\nX\n", "sh <<X\n"},
 		{"echo a\nshutdown\necho b\n", "echo a\n"},
 		{"echo a\nrm -rf v", "echo a\n"}, // a last line without an end

@@ -226,7 +226,7 @@ func without(cell *tally, k kind) string {
 	switch {
 	case cell == nil || cell.good == 0:
 		return "fails"
-	case k == innocent:
+	case k.harmless():
 		return "the same"
 	}
 	return "damage"

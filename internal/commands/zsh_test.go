@@ -113,8 +113,10 @@ var zshInnocent = []Case{
 	zfine("forbidden, put there and dropped", "Ctrl-U", "out", "1\n", Line("print -z rm -rf victim"), Prompt, Shown(harm), Keys(ctrlU+"echo 1 > out\r"), Prompt),
 	zfine("ESC Enter", "two lines in one", "out", "1\n2\n", Keys("echo 1 > out\x1b\recho 2 >> out\r"), Prompt).rc(emacs),
 	zfine("accepted and held", "Meta-a runs it, Enter again", "out", "1\n1\n", Keys("echo 1 >> out\x1ba"), Prompt, Shown("echo 1"), Enter, Prompt).rc(emacs),
-	zfine("chosen from a menu", "the first Enter takes the word, the second runs", "out", "x", Keys("cp f"+tab+tab), Shown("cp f"), Enter, Think(100), Keys(" out\r"), Prompt).
+	zfine("chosen from a menu", "the first Enter takes the word, the second runs", "out", "x", Keys("cp f"+tab+tab), OnScreen("fb"), Enter, Think(100), Keys(" out\r"), Prompt).
 		rc("autoload -Uz compinit; compinit -u -d zcompdump; zstyle ':completion:*' menu select").file("fa", "x").file("fb", "x"),
+	zfine("chosen from a menu before it is drawn", "the barrier leaves the menu, so that one Enter does both", "out", "x", Keys("cp f"+tab+tab), Shown("cp f"), Enter, Think(100), Keys(" out\r"), Prompt).
+		rc("autoload -Uz compinit; compinit -u -d zcompdump; zstyle ':completion:*' menu select").file("fa", "x").file("fb", "x").as(hindered),
 	zfine("vi mode", "bindkey -v", "out", "1\n", Keys("cho 1 > out"+esc), Think(600), Keys("0ie\r"), Prompt).rc("bindkey -v"),
 	zfine("a here-document for cat", "its body is text", "out", "rm -rf victim\n", Line("cat > out <<X"), More, Line(harm), More, Line("X"), Prompt),
 	zfine("a secret", "not shown, not judged, not recorded", "out", "hunter2-zsh\n", Line(`read -rs 'x?'$ask; echo $x > out`), Wait("Name? "), Slow("hunter2-zsh"), Enter, Prompt).rc(ask).hiding("hunter2-zsh"),
