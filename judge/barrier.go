@@ -41,11 +41,13 @@ func (j *Judge) mayBar() bool {
 	switch {
 	case j.mute || s.Alternate() || l.paste && s.Bracketed() || l.quoted || len(l.escape) > 0:
 		return false
+	case l.mini || l.recording() || l.after(ctrlX):
+		return false
 	case !s.Bracketed() && !j.prompts.ends(l.prompt):
 		return false
 	}
 	cur := s.Cursor()
-	if _, searching := searched(s.Text(s.LineStart(cur), s.End(cur))); searching {
+	if _, searching := l.searched(s.Text(s.LineStart(cur), s.End(cur))); searching {
 		return false
 	}
 	return s.Below(cur) == "" // a menu would take it for the end of choosing
@@ -54,7 +56,7 @@ func (j *Judge) mayBar() bool {
 // bar types the sentinel, waits until it is seen, and takes it back. It reports
 // whether the screen shows what the keys did. j.sending is held.
 func (j *Judge) bar() (seen bool, err error) {
-	j.locked(func() { j.veil, j.bells = &veil{before: j.screen.Clone()}, 0 })
+	j.locked(func() { j.veil, j.bells, j.answered = &veil{before: j.screen.Clone()}, 0, false })
 	defer func() {
 		if uerr := j.unveil(); err == nil {
 			err = uerr
@@ -82,10 +84,8 @@ func (j *Judge) bar() (seen bool, err error) {
 	if err := j.cfg.Send([]byte(strings.Repeat(string(rune(j.erase)), len(sentinel)))); err != nil {
 		return false, err
 	}
-	if !seen { // a vi-like editor in its command mode, or one that is not there
-		j.rest()
-		j.locked(func() { seen = j.answered })
-		return seen, nil
+	if !seen { // a vi-like editor in its command mode moves its cursor; or there is none
+		return j.rest(), nil
 	}
 	text = strings.TrimSuffix(text, sentinel)
 	if !j.wait(silentMax+j.rtt(), func() time.Duration {
@@ -144,9 +144,10 @@ func strays(p []byte) []byte {
 	return out
 }
 
-// rest waits until the screen is at rest. j.sending is held.
-func (j *Judge) rest() {
-	j.wait(screenMax+j.rtt(), func() time.Duration {
+// rest waits until the screen is at rest, and reports whether it is, and the target
+// has answered the last key. j.sending is held.
+func (j *Judge) rest() bool {
+	return j.wait(screenMax+j.rtt(), func() time.Duration {
 		if !j.answered && j.line.any {
 			return later
 		}

@@ -97,7 +97,9 @@ type Judge struct {
 	pending  pending // lines that the shell would still add to
 	prompts  prompts
 	last     policy.Reader // what the last line that was let through does with keys
+	runs     string        // its last program
 	asks     bool          // and it reads one line first
+	bare     bool          // it was typed where there was no line editor
 	started  bool          // the first prompt was drawn
 	mute     bool          // the sentinel may do harm here
 	veil     *veil
@@ -105,6 +107,7 @@ type Judge struct {
 	drawn    time.Time // of the last output
 	answered bool      // there was output since the last key
 	sent     time.Time // of the last key
+	entered  time.Time // when an Enter was sent last
 	refused  time.Time // when a line was that ended with Ctrl-D
 	at       string    // the prompt of the last line that was let through
 	ran      *ran      // the last line that was let through at a prompt, until it is seen to run
@@ -190,7 +193,7 @@ func (j *Judge) typed(p []byte) error {
 		var commits bool
 		var err error
 		j.locked(func() {
-			n, commits = j.line.take(p, j.screen.Bracketed() && !j.screen.Alternate())
+			n, commits = j.line.take(p, j.line.edited)
 			if bytes.Contains(j.line.keys, []byte(insertKey)) {
 				j.mute = true // text would be written over
 			}
@@ -281,6 +284,8 @@ func (j *Judge) begin() {
 		l.moved = inside
 	}
 	l.sure = j.quiet(anchorRest) <= 0
+	// A shell that had no line editor at its last prompt has none now.
+	l.edited = s.Bracketed() && !s.Alternate() && !(j.bare && j.last != policy.ReadsShell)
 	l.ons, _ = s.Events()
 	p, ok := j.prompts.begin(l.prompt)
 	if !ok && trim(j.at) != "" {
@@ -343,7 +348,7 @@ func (j *Judge) commit(b byte) error {
 	if err := j.cfg.Send([]byte{b}); err != nil {
 		return err
 	}
-	j.sent = time.Now()
+	j.locked(func() { j.sent, j.entered, j.answered = time.Now(), time.Now(), false })
 	if v.Action == sallyport.Allow && what == aLine && text != "" {
 		j.cfg.Judged(text, v)
 	}
@@ -401,18 +406,13 @@ func (j *Judge) kindOf(b byte, in state) kind {
 	switch {
 	case in == fullscreen || in == running:
 		return input
-	case l.paste && j.screen.Bracketed():
+	case l.paste && l.edited && !l.doubtful:
 		return pasted
 	case l.softly(b):
 		return maybe
 	}
 	return aLine
 }
-
-// interpreter matches the prompts of well-known programs that read lines as a
-// shell does. It counts only while such a program runs, and where the shell that
-// started it has another prompt.
-var interpreter = regexp.MustCompile(`^(?:mysql|MariaDB \[[^\]]*\]|sqlite|ftp|sftp|smb: \S*|telnet|virsh #|\(gdb\)|\(lldb\)|\s+-|>>|\.\.\.|irb\([^)]*\)[:\d]*|\w+[=(-]+[#>]?|\w+:\w+)[> ]\s*$`)
 
 // state is where keys go.
 type state int
@@ -426,24 +426,50 @@ const (
 // state is computed from the screen, never remembered from events. j.mu is held.
 func (j *Judge) state() state {
 	s, l := j.screen, &j.line
-	known := j.prompts.ends(l.prompt) && !interpreter.MatchString(l.prompt) || j.prompts.exact(l.prompt)
-	if !known {
-		known = j.prompts.within(j.leftOfCursor())
+	if l.broke && j.last == policy.ReadsInput {
+		j.last = policy.ReadsNothing // the program may have ended
 	}
+	asks := j.asksFor(l.prompt)
+	known := j.prompts.exact(l.prompt) || j.prompts.ends(l.prompt) && !asks || j.prompts.within(j.leftOfCursor())
 	ons, _ := s.Events()
 	switch {
 	case known || len(j.pending.open) > 0:
 		return prompt
-	case ons == 0 && l.sure && endsWithMark(l.prompt):
+	case ons == 0 && l.sure && endsWithMark(l.prompt) && j.last == policy.ReadsNothing:
 		return prompt // of a shell without a line editor, whose prompt has changed
 	case s.Alternate() && j.last != policy.ReadsShell:
 		return fullscreen
-	case j.last == policy.ReadsInput && interpreter.MatchString(l.prompt) && l.prompt != j.at:
+	case asks:
 		return running
 	case s.Bracketed() || j.last == policy.ReadsShell:
 		return prompt
 	}
 	return running
+}
+
+// asksFor reports whether a prompt is that of the program that was started, which
+// reads lines as a shell does. By name, and only where the shell has another: a
+// program that is not known may start a shell. j.mu is held.
+func (j *Judge) asksFor(prompt string) bool {
+	if j.last != policy.ReadsInput || j.mute || prompt == j.at {
+		return false
+	}
+	for _, i := range interpreters {
+		if i.program.MatchString(j.runs) && i.prompt.MatchString(prompt) {
+			return true
+		}
+	}
+	return false
+}
+
+// interpreters are well-known programs with their prompts.
+var interpreters = []struct{ program, prompt *regexp.Regexp }{
+	{regexp.MustCompile(`^(mysql|mariadb)$`), regexp.MustCompile(`^(mysql|MariaDB \[[^\]]*\]|\s+[-'"/*\x60])> $`)},
+	{regexp.MustCompile(`^psql$`), regexp.MustCompile(`^[\w.-]+[=(!*'"$-]+[>#] $`)},
+	{regexp.MustCompile(`^sqlite3?$`), regexp.MustCompile(`^(sqlite|\s+\.\.\.)> $`)},
+	{regexp.MustCompile(`^i?python[\d.]*$`), regexp.MustCompile(`^(>>>|\.\.\.|In \[\d+\]:|\s+\.\.\.:) $`)},
+	{regexp.MustCompile(`^irb[\d.]*$`), regexp.MustCompile(`^irb\([^)]*\):\d+.\S*[>*"'] $`)},
+	{regexp.MustCompile(`^(s?ftp|lftp|virsh|gdb|lldb|telnet|bc|redis-cli)$`), regexp.MustCompile(`^(s?ftp> |lftp .*> |virsh # |\(gdb\) |\(lldb\) |telnet> |[\w.:]+> )$`)},
 }
 
 // look waits until the screen shows the line, and reads it. j.sending is held.
@@ -460,22 +486,33 @@ func (j *Judge) look() (readings, error) {
 		r.sure, r.seen = true, true
 		if !j.prompts.exact(j.line.prompt) {
 			r.tails(j.line.prompt+string(j.line.text), len(j.line.prompt))
+			r.words(j.line.prompt+string(j.line.text), len(j.line.prompt))
 		}
 		return r, nil
 	}
+	if j.line.last == tabKey {
+		// Is there a menu to choose from? It takes a while to find what is in it.
+		j.wait(screenMax+j.rtt(), func() time.Duration { return max(j.quiet(menuFor), j.rtt()+menuFor-time.Since(j.sent)) })
+	}
 	var bar bool
 	j.locked(func() { bar = j.mayBar() })
-	shown := true
+	heard := j.line.vi && j.rest() || !j.line.any
 	if bar {
-		var err error
-		if shown, err = j.bar(); err != nil {
+		seen, err := j.bar()
+		if err != nil {
 			return r, err
 		}
+		j.locked(func() { r = j.read() })
+		// An empty line in a vi-like editor's command mode answers nothing.
+		r.unheard = !seen && !(heard && len(r.lines)+len(r.weak) == 0)
 	} else {
-		j.rest()
+		heard = j.rest()
+		j.locked(func() { r = j.read() })
+		r.unheard = !heard
 	}
-	j.locked(func() { r = j.read() })
-	r.sure = r.sure && shown
+	if j.line.paste {
+		r.add(string(j.line.text))
+	}
 	return r, nil
 }
 
@@ -546,8 +583,9 @@ func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, tex
 		worst.Action = sallyport.Alert // of several readings one is wrong
 	}
 	// Nobody can say what this key runs.
-	blank := what != input && !r.sure && len(r.lines)+len(r.weak) == 0 && l.odd
-	if v := c.Unverifiable(); (l.long || blank) && v.Action > worst.Action {
+	blank := !r.sure && len(r.lines)+len(r.weak) == 0
+	unread := what != input && l.odd && (blank || r.unheard)
+	if v := c.Unverifiable(); (l.long || unread) && v.Action > worst.Action {
 		worst = v
 	}
 	if j.unseen(r) {
@@ -583,7 +621,10 @@ func (j *Judge) after(b byte, v policy.Verdict, next pending, r *readings) {
 	switch {
 	case len(next.open) > 0:
 	case trim(whole) != "":
-		j.last, j.asks = policy.Reads(whole), policy.AsksFirst(whole)
+		j.last, j.asks, j.runs = policy.Reads(whole), policy.AsksFirst(whole), ""
+		if programs := policy.Programs(whole); len(programs) > 0 {
+			j.runs = programs[len(programs)-1][0]
+		}
 	case l.any && !r.sure:
 		j.last = policy.ReadsNothing
 	}
@@ -611,6 +652,9 @@ func (j *Judge) passed(b byte, what kind) error {
 		l.strange(l.moved)
 		return nil
 	}
+	if what == aLine {
+		j.bare = !l.edited
+	}
 	if what == aLine && j.screen.Bracketed() {
 		_, offs := j.screen.Events()
 		j.ran = &ran{row: j.screen.Cursor().Row, offs: offs, at: time.Now()}
@@ -630,13 +674,13 @@ func (j *Judge) drop(v policy.Verdict) error {
 	var row int64
 	j.locked(func() {
 		l := &j.line
-		if paste = l.paste && j.screen.Bracketed(); paste {
+		if paste = l.paste && l.edited; paste {
 			cut = pasteEnd + cut
 		}
 		err = j.mask.end()
 		row = j.screen.Cursor().Row
 	})
-	for range 3 {
+	for range 5 {
 		if err == nil {
 			err = j.cfg.Send([]byte(cut))
 		}
@@ -645,8 +689,8 @@ func (j *Judge) drop(v policy.Verdict) error {
 		}
 		j.sent = time.Now()
 		if j.screen.Alternate() || j.wait(250*time.Millisecond+j.rtt(), func() time.Duration {
-			if j.screen.Cursor().Row > row {
-				return j.quiet(anchorRest)
+			if j.dropped(row) {
+				return j.quiet(3 * quietFor)
 			}
 			return later
 		}) {
@@ -662,6 +706,22 @@ func (j *Judge) drop(v policy.Verdict) error {
 		j.pending = pending{}
 	})
 	return nil
+}
+
+// dropped reports whether the line editor has dropped the line that it had in a
+// row: it shows its prompt, and nothing behind it. j.mu is held.
+func (j *Judge) dropped(row int64) bool {
+	s, prompt := j.screen, j.line.prompt
+	cur := s.Cursor()
+	if trim(prompt) == "" {
+		return cur.Row > row
+	}
+	left, right := s.Left(cur), s.Text(cur, s.End(cur))
+	fresh := strings.HasSuffix(left, prompt)
+	if m := mark(prompt); m != "" { // it may show how the last line ended
+		fresh = fresh || strings.HasSuffix(left, m)
+	}
+	return fresh && (trim(right) == "" || strings.HasPrefix(right, "  ") || s.Ghost(cur))
 }
 
 // Output takes what the target shows, and shows it.

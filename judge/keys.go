@@ -20,6 +20,7 @@ const (
 	ctrlR     = 0x12
 	ctrlU     = 0x15
 	ctrlW     = 0x17
+	ctrlX     = 0x18
 	ctrlZ     = 0x1a
 	esc       = 0x1b
 	ctrlQuit  = 0x1c // Ctrl-\
@@ -60,12 +61,16 @@ type line struct {
 	last   key  // the last key
 	vi     bool // Escape was pressed: it may be a vi user's
 	quoted bool // the last key takes the next one as text
+	mini   bool // the name of a command of the editor's was asked for
+	edited bool // a line editor has it
 
 	// These outlive the line.
-	escape  []byte // an escape sequence that has begun
-	paste   bool   // inside a bracketed paste
-	discard bool   // of a paste that was refused: nothing of it is sent
-	kill    []byte // what readline would yank
+	escape []byte // an escape sequence that has begun
+	paste  bool   // inside a bracketed paste
+	// doubtful: another key may have taken the mark with which the paste begins.
+	doubtful bool
+	discard  bool   // of a paste that was refused: nothing of it is sent
+	kill     []byte // what readline would yank
 }
 
 // key is a kind of key.
@@ -88,7 +93,7 @@ func (l *line) reset() {
 	if bytes.ContainsFunc(l.keys, func(r rune) bool { return r < ' ' }) {
 		_, l.kill = readline(l.keys, l.kill)
 	}
-	*l = line{escape: l.escape[:0], paste: l.paste, discard: l.discard, kill: l.kill}
+	*l = line{escape: l.escape[:0], paste: l.paste, doubtful: l.doubtful, discard: l.discard, kill: l.kill}
 }
 
 // note keeps a key as it came. Of too many, what they made is kept.
@@ -104,10 +109,10 @@ func (l *line) note(b byte) {
 // take follows the keys of p up to the next one that may run the line, and
 // returns how many bytes that were and whether p[n] is such a key. It is one in
 // the middle of an escape sequence too: a shell without a line editor knows
-// none.
-func (l *line) take(p []byte, bracketed bool) (n int, commits bool) {
+// none. edited: there is a line editor, for which Ctrl-D erases.
+func (l *line) take(p []byte, edited bool) (n int, commits bool) {
 	for i, b := range p {
-		if l.commits(b, bracketed) {
+		if l.commits(b, edited) {
 			return i, true
 		}
 		l.any = true
@@ -117,26 +122,33 @@ func (l *line) take(p []byte, bracketed bool) (n int, commits bool) {
 }
 
 // commits reports whether b may make a shell run the line.
-func (l *line) commits(b byte, bracketed bool) bool {
+func (l *line) commits(b byte, edited bool) bool {
 	switch b {
 	case cr, lf, ctrlO:
 		return true
 	case ctrlD: // dash runs what was typed at the second one
-		return !bracketed && len(l.keys) > 0
+		return !edited && len(l.keys) > 0
 	}
 	return l.softly(b)
 }
 
-// softly reports whether b ends a key that runs the line in some shells and
-// does something else in others: zsh's accept-and-hold (Esc a), bash's
-// insert-comment (Esc #), and Enter as the keypad or a modern terminal sends it.
+// softly reports whether b ends a key that runs the line, or part of it, in some
+// shells and does something else in others: zsh's accept-and-hold (Esc a), run-help
+// and execute-last-named-cmd, bash's insert-comment (Esc #), shell-expand-line,
+// edit-and-execute-command and call-last-kbd-macro, completion of what holds a
+// substitution, and Enter as the keypad or a modern terminal sends it.
 func (l *line) softly(b byte) bool {
-	if len(l.escape) == 0 {
-		return b == '#' && l.vi
+	switch {
+	case b == tab:
+		return runsWithin(l.text)
+	case l.after(ctrlX):
+		return b == ctrlE || b == 'e' || b == 'E' || b == '*'
+	case len(l.escape) == 0:
+		return l.vi && (b == '#' || b == 'v')
 	}
 	switch s := string(l.escape); {
 	case s == "\x1b":
-		return b == 'a' || b == 'A' || b == '#'
+		return strings.IndexByte("aA#zZhH?\x05", b) >= 0
 	case s == "\x1bO":
 		return b == 'M'
 	case b == 'u':
@@ -146,6 +158,19 @@ func (l *line) softly(b byte) bool {
 	}
 	return false
 }
+
+// runsWithin reports whether a text holds a substitution.
+func runsWithin(text []byte) bool {
+	for _, open := range []string{"$(", "`", "<(", ">(", "=(", "${"} {
+		if bytes.Contains(text, []byte(open)) {
+			return true
+		}
+	}
+	return false
+}
+
+// after reports whether b was the last key.
+func (l *line) after(b byte) bool { return len(l.keys) > 0 && l.keys[len(l.keys)-1] == b }
 
 // strange notes a key whose effect only the screen tells.
 func (l *line) strange(to reach) { l.odd, l.moved, l.last = true, max(l.moved, to), otherKey }
@@ -230,7 +255,10 @@ func (l *line) inEscape(b byte) {
 	l.vi = l.vi || len(s) == 2
 	switch s {
 	case pasteBegin:
-		l.paste = true
+		l.paste, l.doubtful = true, l.taken(len(l.keys)-len(s))
+	case "\x1bx", "\x1bX", "\x1b:":
+		l.mini = true
+		l.strange(inside)
 	case pasteEnd:
 		l.paste = false
 	case "\x1b[A", "\x1bOA", "\x1b[B", "\x1bOB":
@@ -242,6 +270,24 @@ func (l *line) inEscape(b byte) {
 	}
 	l.escape = l.escape[:0]
 }
+
+// taken reports whether the key at i may be the argument of the one before it: of a
+// search for a character, of a replacement, of a prefix.
+func (l *line) taken(i int) bool {
+	if i <= 0 || !l.odd {
+		return false
+	}
+	b := l.keys[i-1]
+	return b < 0x20 || l.vi && strings.IndexByte("rftFTm\"'@`cdyq", b) >= 0
+}
+
+// recording reports whether the keys are being recorded as a macro.
+func (l *line) recording() bool {
+	return bytes.LastIndex(l.keys, []byte{ctrlX, '('}) > bytes.LastIndex(l.keys, []byte{ctrlX, ')'})
+}
+
+// searching reports whether a search may have begun.
+func (l *line) searching() bool { return bytes.ContainsAny(l.keys, "\x12\x13") }
 
 // plain reports whether the text is all that the keys can have made, in any
 // line editor.

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +16,8 @@ type readings struct {
 	weak []string
 	// sure: the screen shows the line, and lines has it alone. It may be empty.
 	sure bool
+	// unheard: the target has not answered the keys; the screen is an old one.
+	unheard bool
 	// seen: some of it was shown, so that it is no password.
 	seen bool
 }
@@ -51,8 +54,9 @@ func (j *Judge) read() readings {
 	cur := s.Cursor()
 	start := s.LineStart(cur)
 	left := s.Text(start, cur)
-	if found, ok := searched(left + s.Text(cur, s.End(cur))); ok {
+	if found, ok := l.searched(left + s.Text(cur, s.End(cur))); ok {
 		r.add(found)
+		r.tails(left+s.Text(cur, s.End(cur)), len(left))
 		r.sure, r.seen = true, true
 		return r
 	}
@@ -70,8 +74,9 @@ func (j *Judge) read() readings {
 		if len(l.kept) > len(l.text) { // Ctrl-H, which may be text
 			r.doubt(string(l.kept))
 		}
-		if !j.prompts.ends(l.prompt) {
+		if !j.prompts.exact(l.prompt) {
 			r.tails(left, len(l.prompt))
+			r.words(left, len(l.prompt))
 		}
 		r.sure = true
 		return r
@@ -102,6 +107,17 @@ func (r *readings) tails(whole string, n int) {
 			}
 			r.doubt(whole[at:])
 		}
+	}
+}
+
+// words adds what stands behind each of the last blanks among the first n bytes: a
+// prompt that is not known may be followed by a line that was not typed.
+func (r *readings) words(whole string, n int) {
+	for times := 0; times < 32; times++ {
+		if n = strings.LastIndexByte(whole[:n], ' '); n < 0 {
+			return
+		}
+		r.doubt(whole[n+1:])
 	}
 }
 
@@ -182,14 +198,15 @@ func (j *Judge) rightOf(cur term.Pos) string {
 	return right
 }
 
+// search is the prompt of readline's incremental search.
+var search = regexp.MustCompile("^\\s*\\((?:failed )?(?:reverse-)?i-search\\)`.*': ")
+
 // searched returns what readline's incremental search has found.
-func searched(row string) (string, bool) {
-	_, after, ok := strings.Cut(row, "i-search)`")
-	if !ok {
-		return "", false
+func (l *line) searched(row string) (string, bool) {
+	if m := search.FindString(row); m != "" && l.searching() {
+		return row[len(m):], true
 	}
-	_, found, ok := strings.Cut(after, "': ")
-	return found, ok
+	return "", false
 }
 
 // maxPrompts bounds the prompts that are remembered.

@@ -18,9 +18,6 @@ func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err e
 	var last policy.Reader
 	j.locked(func() {
 		guess = j.line.guesses()
-		if j.line.broke && j.last == policy.ReadsInput {
-			j.last = policy.ReadsNothing // the program may have ended
-		}
 		if last = j.last; j.asks && !j.line.broke {
 			last = policy.ReadsInput
 		}
@@ -30,6 +27,9 @@ func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err e
 		}
 		v, text = j.guess(&guess)
 	})
+	if v.Action > sallyport.Allow && j.returned() { // the program has ended
+		return j.decide(b)
+	}
 	seen := false
 	if v.Action > sallyport.Allow || j.line.odd {
 		seen = j.echoed()
@@ -51,6 +51,28 @@ func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err e
 	}
 	// It looks like a command, or has keys that only a line editor understands.
 	return v, text, ahead, nil
+}
+
+// programMax is how long after an Enter a program may end, on top of the round
+// trip, before what comes next is taken to be for it.
+const programMax = 500 * time.Millisecond
+
+// returned waits, soon after the last Enter, for the prompt of a shell to which the
+// program has returned. j.sending is held.
+func (j *Judge) returned() bool {
+	if !j.wait(programMax+j.rtt()-time.Since(j.entered), func() time.Duration {
+		if j.screen.Bracketed() && !j.screen.Alternate() && !j.asksFor(j.leftOfCursor()) || j.prompts.within(j.leftOfCursor()) {
+			return 0
+		}
+		return later
+	}) {
+		return false
+	}
+	j.locked(func() {
+		j.line.sure, j.last = false, policy.ReadsNothing
+		j.line.prompt = j.leftOfCursor()
+	})
+	return true
 }
 
 // guess judges what the keys may be; only a rule counts. A shell escape that meets
@@ -121,6 +143,9 @@ func (j *Judge) literal() (yes bool) {
 // run, on its last row. j.mu is held.
 func (j *Judge) bottom() readings {
 	r := readings{seen: true}
+	if j.last != policy.ReadsInput {
+		j.row(&r)
+	}
 	cur := j.screen.Cursor()
 	_, rows := j.screen.Size()
 	if j.screen.End(cur).Row-j.screen.Scrolled() < int64(rows-1) {
@@ -134,6 +159,18 @@ func (j *Judge) bottom() readings {
 		r.escapes(j.line.keys)
 	}
 	return r
+}
+
+// row reads what a shell may have where a program is not known that has the whole
+// screen. j.mu is held.
+func (j *Judge) row(r *readings) {
+	cur := j.screen.Cursor()
+	whole := j.screen.Text(j.screen.LineStart(cur), j.screen.End(cur))
+	r.doubt(whole)
+	r.tails(whole, len(whole))
+	for _, guess := range j.line.guesses().lines {
+		r.doubt(guess)
+	}
 }
 
 // withheld is an Enter that was typed ahead, with what came after it.
