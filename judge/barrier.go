@@ -41,7 +41,7 @@ func (j *Judge) mayBar() bool {
 	switch {
 	case j.mute || s.Alternate() || l.paste && s.Bracketed() || l.quoted || len(l.escape) > 0:
 		return false
-	case l.mini || l.recording() || l.after(ctrlX):
+	case l.mini || l.recording() || l.awaited():
 		return false
 	case !s.Bracketed() && !j.prompts.ends(l.prompt):
 		return false
@@ -104,23 +104,31 @@ func (j *Judge) bar() (seen bool, err error) {
 func (j *Judge) unveil() error {
 	j.showing.Lock()
 	defer j.showing.Unlock()
-	var show []byte
+	var show, recorded []byte
 	j.locked(func() {
 		v := j.veil
 		j.veil = nil
 		if v != nil && !v.off {
-			show = v.lift(j.screen)
+			show, recorded = v.lift(j.screen, &j.mask)
 		}
 	})
-	return j.show(show, nil)
+	return j.show(show, recorded)
 }
 
-// lift returns what takes the client's screen to what the target shows now.
-func (v *veil) lift(now *term.Terminal) []byte {
-	if out, ok := now.Redraw(v.before); ok {
-		return append(strays(v.raw), out...)
+// lift returns what takes the client's screen to what the target shows now, and
+// what the recording is to have of it; nil: the same.
+func (v *veil) lift(now *term.Terminal, m *mask) (show, recorded []byte) {
+	out, ok := now.Redraw(v.before, nil)
+	if !ok {
+		show = []byte(strings.ReplaceAll(string(v.raw), sentinel, ""))
+		return show, m.replaced(show, nil)
 	}
-	return []byte(strings.ReplaceAll(string(v.raw), sentinel, ""))
+	show = append(strays(v.raw), out...)
+	if len(m.areas) > 0 {
+		out, _ = now.Redraw(v.before, m.covers)
+		recorded = append(strays(v.raw), out...)
+	}
+	return show, m.replaced(show, recorded)
 }
 
 // strays returns what of p is not drawn but heard or answered: bells, titles and

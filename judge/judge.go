@@ -197,6 +197,9 @@ func (j *Judge) typed(p []byte) error {
 			if bytes.Contains(j.line.keys, []byte(insertKey)) {
 				j.mute = true // text would be written over
 			}
+			if n > 0 {
+				j.mask.after = afterLine
+			}
 			if err = j.echo.typed(p[:n]); err == nil {
 				j.watchEcho()
 			}
@@ -208,7 +211,11 @@ func (j *Judge) typed(p []byte) error {
 			if err := j.cfg.Send(p[:n]); err != nil {
 				return err
 			}
-			j.locked(func() { j.sent, j.answered = time.Now(), false })
+			j.locked(func() {
+				// The beginning of a key is answered by nothing.
+				j.answered = j.answered && (n == len(j.line.escape) || n == 1 && p[0] == ctrlX)
+				j.sent = time.Now()
+			})
 		}
 		if !commits {
 			return nil
@@ -295,7 +302,7 @@ func (j *Judge) begin() {
 		// A prompt and more: zsh has put a line there before a key was pressed.
 		l.anchor, l.prompt = s.After(s.LineStart(cur), p), p
 	}
-	j.mask.begin(l.anchor)
+	j.mask.begin(l.anchor, j.pending.before())
 }
 
 // leftOfCursor returns what stands left of the cursor on its line, if that is
@@ -312,10 +319,11 @@ func (j *Judge) leftOfCursor() string {
 // j.sending is held.
 func (j *Judge) commit(b byte) error {
 	began := time.Now()
-	v, text, what, err := j.decide(b)
+	d, err := j.decide(b)
 	if err != nil {
 		return err
 	}
+	v, text, what := d.v, d.text, d.what
 	if j.isClosed() { // what was waited for may not have come
 		return io.ErrClosedPipe
 	}
@@ -338,7 +346,7 @@ func (j *Judge) commit(b byte) error {
 		}
 		return j.drop(v)
 	}
-	j.locked(func() { err = j.passed(b, what) })
+	j.locked(func() { err = j.passed(b, what, d.shown) })
 	if err != nil {
 		return err
 	}
@@ -367,7 +375,7 @@ const (
 )
 
 // decide finds out what b would run and judges it. j.sending is held.
-func (j *Judge) decide(b byte) (v policy.Verdict, text string, what kind, err error) {
+func (j *Judge) decide(b byte) (d decision, err error) {
 	var in state
 	j.locked(func() { in = j.state() })
 	if in == fullscreen && j.cfg.Commands.Active() {
@@ -378,12 +386,12 @@ func (j *Judge) decide(b byte) (v policy.Verdict, text string, what kind, err er
 			}
 		})
 	}
-	j.locked(func() { what = j.kindOf(b, in) })
+	j.locked(func() { d.what = j.kindOf(b, in) })
 	var r readings
 	switch {
 	case !j.cfg.Commands.Active():
 		j.locked(func() { r = j.glimpse() })
-	case what == pasted:
+	case d.what == pasted:
 		r.add(string(j.line.text))
 		r.sure, r.seen = true, true
 	case in == fullscreen:
@@ -391,13 +399,23 @@ func (j *Judge) decide(b byte) (v policy.Verdict, text string, what kind, err er
 	case in == running:
 		return j.program(b)
 	default:
-		r, err = j.look()
-		if err != nil {
-			return v, "", what, err
+		if r, err = j.look(); err != nil {
+			return d, err
 		}
 	}
-	j.locked(func() { v, text = j.judge(&r, b, what) })
-	return v, text, what, nil
+	j.locked(func() {
+		d.v, d.text = j.judge(&r, b, d.what)
+		d.shown = r.shown
+	})
+	return d, nil
+}
+
+// decision is what was found out about an Enter.
+type decision struct {
+	v     policy.Verdict
+	text  string // the line as it was judged, with its secrets masked; empty: it is not told
+	what  kind
+	shown bool // the screen has the line
 }
 
 // kindOf returns what a commit is. j.mu is held.
@@ -429,7 +447,7 @@ func (j *Judge) state() state {
 	if l.broke && j.last == policy.ReadsInput {
 		j.last = policy.ReadsNothing // the program may have ended
 	}
-	asks := j.asksFor(l.prompt)
+	asks := j.asksFor(l.prompt, true)
 	known := j.prompts.exact(l.prompt) || j.prompts.ends(l.prompt) && !asks || j.prompts.within(j.leftOfCursor())
 	ons, _ := s.Events()
 	switch {
@@ -447,16 +465,17 @@ func (j *Judge) state() state {
 	return running
 }
 
-// asksFor reports whether a prompt is that of the program that was started, which
-// reads lines as a shell does. By name, and only where the shell has another: a
-// program that is not known may start a shell. j.mu is held.
-func (j *Judge) asksFor(prompt string) bool {
-	if j.last != policy.ReadsInput || j.mute || prompt == j.at {
+// asksFor reports whether a row begins with the prompt of the program that was
+// started, which reads lines as a shell does; whole: and is nothing else. By name,
+// and only where the shell has another: a program that is not known may start a
+// shell. j.mu is held.
+func (j *Judge) asksFor(row string, whole bool) bool {
+	if j.last != policy.ReadsInput || j.mute || j.at != "" && strings.HasPrefix(row, j.at) {
 		return false
 	}
 	for _, i := range interpreters {
-		if i.program.MatchString(j.runs) && i.prompt.MatchString(prompt) {
-			return true
+		if m := i.prompt.FindString(row); m != "" && i.program.MatchString(j.runs) {
+			return !whole || m == row
 		}
 	}
 	return false
@@ -464,12 +483,12 @@ func (j *Judge) asksFor(prompt string) bool {
 
 // interpreters are well-known programs with their prompts.
 var interpreters = []struct{ program, prompt *regexp.Regexp }{
-	{regexp.MustCompile(`^(mysql|mariadb)$`), regexp.MustCompile(`^(mysql|MariaDB \[[^\]]*\]|\s+[-'"/*\x60])> $`)},
-	{regexp.MustCompile(`^psql$`), regexp.MustCompile(`^[\w.-]+[=(!*'"$-]+[>#] $`)},
-	{regexp.MustCompile(`^sqlite3?$`), regexp.MustCompile(`^(sqlite|\s+\.\.\.)> $`)},
-	{regexp.MustCompile(`^i?python[\d.]*$`), regexp.MustCompile(`^(>>>|\.\.\.|In \[\d+\]:|\s+\.\.\.:) $`)},
-	{regexp.MustCompile(`^irb[\d.]*$`), regexp.MustCompile(`^irb\([^)]*\):\d+.\S*[>*"'] $`)},
-	{regexp.MustCompile(`^(s?ftp|lftp|virsh|gdb|lldb|telnet|bc|redis-cli)$`), regexp.MustCompile(`^(s?ftp> |lftp .*> |virsh # |\(gdb\) |\(lldb\) |telnet> |[\w.:]+> )$`)},
+	{regexp.MustCompile(`^(mysql|mariadb)$`), regexp.MustCompile(`^(mysql|MariaDB \[[^\]]*\]|\s+[-'"/*\x60])> `)},
+	{regexp.MustCompile(`^psql$`), regexp.MustCompile(`^[\w.-]+[=(!*'"$-]+[>#] `)},
+	{regexp.MustCompile(`^sqlite3?$`), regexp.MustCompile(`^(sqlite|\s+\.\.\.)> `)},
+	{regexp.MustCompile(`^i?python[\d.]*$`), regexp.MustCompile(`^(>>>|\.\.\.|In \[\d+\]:|\s+\.\.\.:) `)},
+	{regexp.MustCompile(`^irb[\d.]*$`), regexp.MustCompile(`^irb\([^)]*\):\d+.\S*[>*"'] `)},
+	{regexp.MustCompile(`^(s?ftp|lftp|virsh|gdb|lldb|telnet|bc|redis-cli)$`), regexp.MustCompile(`^(s?ftp> |lftp .*> |virsh # |\(gdb\) |\(lldb\) |telnet> |[\w.:]+> )`)},
 }
 
 // look waits until the screen shows the line, and reads it. j.sending is held.
@@ -483,7 +502,7 @@ func (j *Judge) look() (readings, error) {
 		return later
 	}) {
 		r.add(string(j.line.text))
-		r.sure, r.seen = true, true
+		r.sure, r.seen, r.shown = true, true, true
 		if !j.prompts.exact(j.line.prompt) {
 			r.tails(j.line.prompt+string(j.line.text), len(j.line.prompt))
 			r.words(j.line.prompt+string(j.line.text), len(j.line.prompt))
@@ -532,7 +551,7 @@ func (j *Judge) glimpse() readings {
 		return r
 	}
 	if j.line.plain() {
-		if j.screen.Bracketed() || j.shows() {
+		if r.shown = j.shows(); r.shown || j.screen.Bracketed() {
 			r.add(string(j.line.text))
 		}
 	} else if found := j.read(); found.sure {
@@ -595,6 +614,7 @@ func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, tex
 			l.keys = nil // nor is it yanked into a line that is told
 		}
 	}
+	text = j.mask.line(text)
 	if what == aLine || what == pasted || what == maybe && worst.Action >= sallyport.Deny {
 		j.after(b, worst, next, r)
 	}
@@ -631,9 +651,9 @@ func (j *Judge) after(b byte, v policy.Verdict, next pending, r *readings) {
 }
 
 // passed notes that b goes to the target. j.mu is held.
-func (j *Judge) passed(b byte, what kind) error {
+func (j *Judge) passed(b byte, what kind, shown bool) error {
 	l := &j.line
-	if err := j.echo.committed(b, what == aLine && !j.echo.late); err != nil {
+	if err := j.echo.committed(b, what == aLine && shown && !j.echo.late); err != nil {
 		return err
 	}
 	j.watchEcho()
@@ -668,26 +688,26 @@ func (j *Judge) passed(b byte, what kind) error {
 func (j *Judge) drop(v policy.Verdict) error {
 	var err error
 	var paste bool
-	cut := string(rune(ctrlC))
+	var row int64
 	j.cfg.Notice("not run: " + v.Reason)
 	j.rest() // readline keeps a line where Ctrl-C meets it at work
-	var row int64
 	j.locked(func() {
-		l := &j.line
-		if paste = l.paste && l.edited; paste {
-			cut = pasteEnd + cut
-		}
+		paste = j.line.paste && j.line.edited
 		err = j.mask.end()
 		row = j.screen.Cursor().Row
 	})
 	for range 5 {
+		if err == nil && paste { // in a paste it would be text, and it would drop what ends the paste
+			err = j.cfg.Send([]byte(pasteEnd))
+			j.wait(screenMax+j.rtt(), func() time.Duration { return j.rtt() + 2*quietFor - time.Since(j.sent) })
+		}
 		if err == nil {
-			err = j.cfg.Send([]byte(cut))
+			err = j.cfg.Send([]byte{ctrlC})
 		}
 		if err != nil {
 			return err
 		}
-		j.sent = time.Now()
+		j.locked(func() { j.sent = time.Now() })
 		if j.screen.Alternate() || j.wait(250*time.Millisecond+j.rtt(), func() time.Duration {
 			if j.dropped(row) {
 				return j.quiet(3 * quietFor)
@@ -696,7 +716,6 @@ func (j *Judge) drop(v policy.Verdict) error {
 		}) {
 			break
 		}
-		cut = string(rune(ctrlC))
 	}
 	j.locked(func() {
 		l := &j.line
@@ -745,7 +764,8 @@ func (j *Judge) Output(p []byte) (err error) {
 			v.raw = append(v.raw, p...)
 			show = nil
 			if len(v.raw) > veilMax {
-				v.off, show, recorded = true, v.lift(j.screen), nil
+				v.off = true
+				show, recorded = v.lift(j.screen, &j.mask)
 			}
 		}
 	})

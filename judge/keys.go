@@ -286,6 +286,18 @@ func (l *line) recording() bool {
 	return bytes.LastIndex(l.keys, []byte{ctrlX, '('}) > bytes.LastIndex(l.keys, []byte{ctrlX, ')'})
 }
 
+// awaited reports whether an editor takes the next key as part of the last one: a
+// count, or an operator of a vi-like command mode.
+func (l *line) awaited() bool {
+	n := len(l.keys)
+	if n == 0 || !l.odd {
+		return false
+	}
+	b := l.keys[n-1]
+	digit := b >= '0' && b <= '9' || b == '-'
+	return b == ctrlX || digit && (l.vi || n > 1 && l.keys[n-2] == esc) || l.vi && strings.IndexByte("dcyrftFTmgqz\"'`@<>=!", b) >= 0
+}
+
 // searching reports whether a search may have begun.
 func (l *line) searching() bool { return bytes.ContainsAny(l.keys, "\x12\x13") }
 

@@ -2,6 +2,8 @@ package judge
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
@@ -21,6 +23,7 @@ type mask struct {
 	anchor term.Pos // where the line is shown
 	hit    bool     // a secret was seen in it
 	areas  []area   // where
+	before string   // what the line is added to
 	after  int      // bytes of output after the line that may still show it
 	traced []trace
 	values [][]byte // secrets that were seen: a title may repeat them
@@ -59,9 +62,42 @@ func (m *mask) init(c *policy.Commands, record func(p []byte, secret bool) error
 // on reports whether output is looked at.
 func (m *mask) on() bool { return m.commands != nil && m.after > 0 }
 
-// begin begins a line that is shown at a place.
-func (m *mask) begin(at term.Pos) {
-	m.anchor, m.after, m.hit, m.areas = at, afterLine, false, m.areas[:0]
+// begin begins a line that is shown at a place, and is added to what was before it.
+func (m *mask) begin(at term.Pos, before string) {
+	if m.commands != nil {
+		m.anchor, m.after, m.hit, m.areas, m.before = at, afterLine, false, m.areas[:0], before
+	}
+}
+
+// secrets finds the secrets of a line, or of lines.
+func (m *mask) secrets(line string) []policy.Span {
+	n := len(m.before)
+	if n > lineMax/4 {
+		n = 0
+	}
+	spans := m.commands.Secrets(m.before[:n] + line)
+	kept := spans[:0]
+	for _, s := range spans {
+		if s.To > n {
+			kept = append(kept, policy.Span{From: max(0, s.From-n), To: s.To - n})
+		}
+	}
+	return kept
+}
+
+// line returns a line with its secrets masked.
+func (m *mask) line(line string) string {
+	if m.commands == nil {
+		return line
+	}
+	var out []byte
+	at := 0
+	for _, s := range m.secrets(line) {
+		m.remember([]byte(line[s.From:s.To]))
+		out = append(append(out, line[at:s.From]...), maskedRune...)
+		at = s.To
+	}
+	return string(append(out, line[at:]...))
 }
 
 // typed takes keys on their way to the recording. They wait for the end of the
@@ -71,6 +107,12 @@ func (m *mask) typed(p []byte, secret bool) error {
 		return m.record(p, secret)
 	}
 	m.keys = append(m.keys, piece{bytes.Clone(p), secret})
+	if !secret && m.size < 4<<10 { // their echo may be drawn anywhere
+		run := m.run(0)
+		for _, s := range m.spans(run) {
+			m.remember(run[s.From:s.To])
+		}
+	}
 	if m.size += len(p); m.size > lineMax || bytes.ContainsAny(p, "\r\n\x03\x0f") && m.after < afterLine {
 		return m.end()
 	}
@@ -81,20 +123,19 @@ func (m *mask) typed(p []byte, secret bool) error {
 func (m *mask) end() error {
 	keys := m.keys
 	m.keys, m.size = nil, 0
+	m.keys = keys // for run
 	found := false
 	for i, k := range keys {
 		if k.secret || i > 0 && !keys[i-1].secret {
 			continue
 		}
-		var run []byte
-		for _, more := range keys[i:] {
-			if more.secret {
-				break
-			}
-			run = append(run, more.p...)
-		}
+		run := m.run(i)
 		found = len(m.spans(run)) > 0 || found
+		if edited, _ := readline(run, nil); !found && len(m.secrets(edited)) > 0 {
+			m.hit = true
+		}
 	}
+	m.keys = nil
 	// Typed with keys that only the screen shows the sense of.
 	all := m.hit && !found
 	var run []byte
@@ -118,6 +159,18 @@ func (m *mask) end() error {
 	return flush()
 }
 
+// run returns the keys from a piece on that were shown.
+func (m *mask) run(i int) []byte {
+	var run []byte
+	for _, k := range m.keys[i:] {
+		if k.secret {
+			break
+		}
+		run = append(run, k.p...)
+	}
+	return run
+}
+
 // spans finds the secrets in keys, line by line.
 func (m *mask) spans(keys []byte) []policy.Span {
 	var all []policy.Span
@@ -126,7 +179,7 @@ func (m *mask) spans(keys []byte) []policy.Span {
 		if to == from {
 			to = len(keys)
 		}
-		for _, s := range m.commands.Secrets(string(keys[from:to])) {
+		for _, s := range m.secrets(string(keys[from:to])) {
 			all = append(all, policy.Span{From: from + s.From, To: from + s.To})
 		}
 		from = to
@@ -163,13 +216,20 @@ func (m *mask) parts(p []byte, all bool) error {
 
 func (m *mask) remember(secret []byte) {
 	secret = bytes.Trim(secret, `'"`+"\r\n")
-	if len(secret) < minValue || len(m.values) == maxValues {
+	if len(secret) < minValue {
 		return
 	}
-	for _, v := range m.values {
-		if bytes.Equal(v, secret) {
+	for i, v := range m.values {
+		if bytes.HasPrefix(v, secret) {
 			return
 		}
+		if bytes.HasPrefix(secret, v) { // it is being typed
+			m.values[i] = bytes.Clone(secret)
+			return
+		}
+	}
+	if len(m.values) == maxValues {
+		m.values = slices.Delete(m.values, 0, 1)
 	}
 	m.values = append(m.values, bytes.Clone(secret))
 }
@@ -185,9 +245,13 @@ func (m *mask) draw(s *term.Terminal, p []byte, offset int) {
 		m.traced = append(m.traced, trace{offset + i, n, at})
 	})
 	// The line where it began, and whatever may be one behind a prompt.
-	m.look(s, m.anchor)
 	cur := s.Cursor()
 	start := s.LineStart(cur)
+	if m.anchor.Row < cur.Row {
+		m.look(s, m.anchor, s.End(cur))
+	} else {
+		m.look(s, m.anchor, s.End(m.anchor))
+	}
 	if start == s.LineStart(m.anchor) {
 		return
 	}
@@ -195,22 +259,32 @@ func (m *mask) draw(s *term.Terminal, p []byte, offset int) {
 	whole := s.Text(start, s.End(cur))
 	r.tails(whole, len(whole))
 	for _, tail := range r.weak {
-		if len(m.commands.Secrets(tail)) > 0 {
-			m.look(s, s.After(start, whole[:len(whole)-len(tail)]))
-		}
+		m.look(s, s.After(start, whole[:len(whole)-len(tail)]), s.End(cur))
 	}
 }
 
-// look finds the secrets of the line that begins at a place.
-func (m *mask) look(s *term.Terminal, at term.Pos) {
-	line := s.Text(at, s.End(at))
-	for _, span := range m.commands.Secrets(line) {
+// look finds the secrets of the line, or the rows of it, between two places.
+func (m *mask) look(s *term.Terminal, at, end term.Pos) {
+	line := s.Text(at, end)
+	for _, span := range m.secrets(line) {
 		m.hit = true
-		m.areas = append(m.areas, area{s.After(at, line[:span.From]), s.After(at, line[:span.To])})
+		m.remember([]byte(line[span.From:span.To]))
+		m.areas = append(m.areas, area{behind(s, at, line[:span.From]), behind(s, at, line[:span.To])})
 		if len(m.areas) > 256 { // it only grows while a line is typed
 			m.areas = append(m.areas[:0], m.areas[128:]...)
 		}
 	}
+}
+
+// behind returns the place behind rows of text that begin at a place.
+func behind(s *term.Terminal, at term.Pos, text string) term.Pos {
+	for i, row := range strings.Split(text, "\n") {
+		if i > 0 {
+			at = term.Pos{Row: at.Row + 1}
+		}
+		at = s.After(at, row)
+	}
+	return at
 }
 
 // masked returns what the recording is to have of the output that was drawn; nil
@@ -233,16 +307,22 @@ func (m *mask) masked(p []byte) []byte {
 	if out != nil {
 		out = append(out, p[at:]...)
 	}
+	return m.replaced(p, out)
+}
+
+// replaced returns the recorded output without the secrets that were seen; nil: p
+// as it is.
+func (m *mask) replaced(p, recorded []byte) []byte {
 	for _, v := range m.values {
 		src := p
-		if out != nil {
-			src = out
+		if recorded != nil {
+			src = recorded
 		}
 		if bytes.Contains(src, v) {
-			out = bytes.ReplaceAll(src, v, []byte(maskedRune))
+			recorded = bytes.ReplaceAll(src, v, []byte(maskedRune))
 		}
 	}
-	return out
+	return recorded
 }
 
 func (m *mask) covers(p term.Pos) bool {

@@ -96,3 +96,11 @@ func (p *pending) joined(lines []string) string {
 	}
 	return string(p.open[0].text) + "\n" + lines[0]
 }
+
+// before returns the text that a line would be added to, with its end.
+func (p *pending) before() string {
+	if len(p.open) == 0 || p.alone {
+		return ""
+	}
+	return string(p.open[0].text) + "\n"
+}

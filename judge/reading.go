@@ -18,6 +18,8 @@ type readings struct {
 	sure bool
 	// unheard: the target has not answered the keys; the screen is an old one.
 	unheard bool
+	// shown: the screen has the line.
+	shown bool
 	// seen: some of it was shown, so that it is no password.
 	seen bool
 }
@@ -57,13 +59,14 @@ func (j *Judge) read() readings {
 	if found, ok := l.searched(left + s.Text(cur, s.End(cur))); ok {
 		r.add(found)
 		r.tails(left+s.Text(cur, s.End(cur)), len(left))
-		r.sure, r.seen = true, true
+		r.sure, r.seen, r.shown = true, true, true
 		return r
 	}
 	at, found := j.place(start, left)
 	if found {
 		j.readFrom(&r, at, cur)
 		r.seen = len(r.lines) > 0
+		r.shown = r.seen
 		switch {
 		case l.plain(): // nothing that the target draws may take the keys away
 			r.add(string(l.text))
@@ -113,7 +116,8 @@ func (r *readings) tails(whole string, n int) {
 // words adds what stands behind each of the last blanks among the first n bytes: a
 // prompt that is not known may be followed by a line that was not typed.
 func (r *readings) words(whole string, n int) {
-	for times := 0; times < 32; times++ {
+	n = min(n, len(whole))
+	for range 32 {
 		if n = strings.LastIndexByte(whole[:n], ' '); n < 0 {
 			return
 		}

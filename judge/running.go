@@ -13,7 +13,7 @@ import (
 // program decides about an Enter where no shell reads: it is for a program, ends
 // a secret, or was typed ahead for a shell that will read it later.
 // j.sending is held.
-func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err error) {
+func (j *Judge) program(b byte) (d decision, err error) {
 	var guess readings
 	var last policy.Reader
 	j.locked(func() {
@@ -25,32 +25,34 @@ func (j *Judge) program(b byte) (v policy.Verdict, text string, what kind, err e
 		if last == policy.ReadsInput {
 			guess.escapes(j.line.keys)
 		}
-		v, text = j.guess(&guess)
+		d.v, d.text = j.guess(&guess)
 	})
-	if v.Action > sallyport.Allow && j.returned() { // the program has ended
+	if d.v.Action > sallyport.Allow && j.returned() { // the program has ended
 		return j.decide(b)
 	}
 	seen := false
-	if v.Action > sallyport.Allow || j.line.odd {
+	if d.v.Action > sallyport.Allow || j.line.odd {
 		seen = j.echoed()
 	}
 	if !seen { // then no word of it is told
-		text = ""
+		d.text = ""
 	}
 	switch {
-	case v.Action == sallyport.Allow && !(seen && j.literal()), last == policy.ReadsInput && !seen:
+	case d.v.Action == sallyport.Allow && !(seen && j.literal()), last == policy.ReadsInput && !seen:
 		// A secret, or the keys of a program that has the keyboard to itself.
-		return policy.Verdict{}, "", input, nil
+		return decision{what: input}, nil
 	case last == policy.ReadsInput && guess.weak == nil:
-		v.Action = min(v.Action, sallyport.Alert)
-		return v, text, input, nil
+		d.v.Action, d.what = min(d.v.Action, sallyport.Alert), input
+		return d, nil
 	case last == policy.ReadsInput:
-		return v, text, aLine, nil // a shell escape
-	case v.Action == sallyport.Alert:
-		return v, text, input, nil
+		return d, nil // a shell escape
+	case d.v.Action == sallyport.Alert:
+		d.what = input
+		return d, nil
 	}
 	// It looks like a command, or has keys that only a line editor understands.
-	return v, text, ahead, nil
+	d.what = ahead
+	return d, nil
 }
 
 // programMax is how long after an Enter a program may end, on top of the round
@@ -61,7 +63,7 @@ const programMax = 500 * time.Millisecond
 // program has returned. j.sending is held.
 func (j *Judge) returned() bool {
 	if !j.wait(programMax+j.rtt()-time.Since(j.entered), func() time.Duration {
-		if j.screen.Bracketed() && !j.screen.Alternate() && !j.asksFor(j.leftOfCursor()) || j.prompts.within(j.leftOfCursor()) {
+		if j.screen.Bracketed() && !j.screen.Alternate() && !j.asksFor(j.leftOfCursor(), false) || j.prompts.within(j.leftOfCursor()) {
 			return 0
 		}
 		return later

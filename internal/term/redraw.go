@@ -20,8 +20,9 @@ func (t *Terminal) After(p Pos, text string) Pos {
 // Redraw returns what makes a terminal that shows before show what t does. It
 // moves the cursor relative to where it is, so that it does not matter in which
 // row of its window a terminal began. It is false where that cannot be said: the
-// screen was switched, reset, resized or has scrolled away.
-func (t *Terminal) Redraw(before *Terminal) ([]byte, bool) {
+// screen was switched, reset, resized or has scrolled away. Cells that hidden names
+// are drawn as bullets; hidden may be nil.
+func (t *Terminal) Redraw(before *Terminal, hidden func(Pos) bool) ([]byte, bool) {
 	if t.Equal(before) {
 		return nil, true
 	}
@@ -30,7 +31,7 @@ func (t *Terminal) Redraw(before *Terminal) ([]byte, bool) {
 		t.top < before.top || t.top-before.top >= int64(t.rows) {
 		return nil, false
 	}
-	d := &drawer{t: t, row: before.top + int64(before.y)}
+	d := &drawer{t: t, row: before.top + int64(before.y), hidden: hidden}
 	d.out.WriteByte('\r')
 	d.pen = before.style
 	end := t.top + int64(t.rows)
@@ -52,7 +53,7 @@ func (t *Terminal) Redraw(before *Terminal) ([]byte, bool) {
 			x--
 			d.out.WriteByte('\b')
 		}
-		d.cell(l.cells[x])
+		d.cell(l.cells[x], x)
 	}
 	d.style(t.style)
 	if t.bracketed != before.bracketed {
@@ -87,6 +88,8 @@ type drawer struct {
 	out bytes.Buffer
 	row int64 // where the cursor is, in the first column but after line
 	pen style
+
+	hidden func(Pos) bool
 }
 
 func (d *drawer) sequence(n int, c byte) {
@@ -114,17 +117,22 @@ func (d *drawer) line(l *line) {
 	for used > 0 && l.cells[used-1].blank() && l.cells[used-1].style == 0 {
 		used--
 	}
-	for _, c := range l.cells[:used] {
-		d.cell(c)
+	for x, c := range l.cells[:used] {
+		d.cell(c, x)
 	}
 	d.style(0)
 }
 
-func (d *drawer) cell(c cell) {
-	if c.style&(half|gap) != 0 {
+func (d *drawer) cell(c cell, x int) {
+	hide := d.hidden != nil && d.hidden(Pos{d.row, x})
+	if c.style&(half|gap) != 0 && !hide {
 		return
 	}
-	d.style(c.style)
+	d.style(c.style &^ (half | gap))
+	if hide {
+		d.out.WriteString("•")
+		return
+	}
 	d.out.WriteString(text([]cell{c}))
 }
 
