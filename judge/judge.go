@@ -194,7 +194,7 @@ func (j *Judge) typed(p []byte) error {
 		var err error
 		j.locked(func() {
 			n, commits = j.line.take(p, j.line.edited)
-			if bytes.Contains(j.line.keys, []byte(insertKey)) {
+			if bytes.Contains(j.line.keys, []byte(insertKey)) || bytes.Contains(j.line.keys, []byte{ctrlX, ctrlO}) {
 				j.mute = true // text would be written over
 			}
 			if n > 0 {
@@ -208,14 +208,14 @@ func (j *Judge) typed(p []byte) error {
 			return err
 		}
 		if n > 0 {
-			if err := j.cfg.Send(p[:n]); err != nil {
-				return err
-			}
 			j.locked(func() {
 				// The beginning of a key is answered by nothing.
 				j.answered = j.answered && (n == len(j.line.escape) || n == 1 && p[0] == ctrlX)
 				j.sent = time.Now()
 			})
+			if err := j.cfg.Send(p[:n]); err != nil {
+				return err
+			}
 		}
 		if !commits {
 			return nil
@@ -353,10 +353,10 @@ func (j *Judge) commit(b byte) error {
 	if v.Action == sallyport.Alert {
 		j.cfg.Judged(text, v)
 	}
+	j.locked(func() { j.sent, j.entered, j.answered = time.Now(), time.Now(), false })
 	if err := j.cfg.Send([]byte{b}); err != nil {
 		return err
 	}
-	j.locked(func() { j.sent, j.entered, j.answered = time.Now(), time.Now(), false })
 	if v.Action == sallyport.Allow && what == aLine && text != "" {
 		j.cfg.Judged(text, v)
 	}

@@ -124,8 +124,10 @@ func (l *line) take(p []byte, edited bool) (n int, commits bool) {
 // commits reports whether b may make a shell run the line.
 func (l *line) commits(b byte, edited bool) bool {
 	switch b {
-	case cr, lf, ctrlO:
+	case cr, lf:
 		return true
+	case ctrlO:
+		return !l.after(ctrlX) // zsh's overwrite-mode
 	case ctrlD: // dash runs what was typed at the second one
 		return !edited && len(l.keys) > 0
 	}
@@ -148,7 +150,7 @@ func (l *line) softly(b byte) bool {
 	}
 	switch s := string(l.escape); {
 	case s == "\x1b":
-		return strings.IndexByte("aA#zZhH?\x05", b) >= 0
+		return strings.IndexByte("aA#zZhH?v\x05", b) >= 0
 	case s == "\x1bO":
 		return b == 'M'
 	case b == 'u':

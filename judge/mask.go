@@ -290,24 +290,50 @@ func behind(s *term.Terminal, at term.Pos, text string) term.Pos {
 // masked returns what the recording is to have of the output that was drawn; nil
 // for the output itself.
 func (m *mask) masked(p []byte) []byte {
+	traced := m.traced
+	m.traced = m.traced[:0]
+	var hidden []bool // by byte
+	hide := func(i, n int) {
+		if hidden == nil {
+			hidden = make([]bool, len(p))
+		}
+		for k := i; k < i+n; k++ {
+			hidden[k] = true
+		}
+	}
+	for _, t := range traced {
+		if m.covers(t.at) {
+			hide(t.i, t.n)
+		}
+	}
+	for _, v := range m.values {
+		for from := 0; ; {
+			i := bytes.Index(p[from:], v)
+			if i < 0 {
+				break
+			}
+			hide(from+i, len(v))
+			from += i + len(v)
+		}
+	}
+	if hidden == nil {
+		return nil
+	}
 	var out []byte
-	at := 0
-	for _, t := range m.traced {
-		if !m.covers(t.at) {
+	for i := 0; i < len(p); {
+		if !hidden[i] {
+			out = append(out, p[i])
+			i++
 			continue
 		}
-		out = append(out, p[at:t.i]...)
-		r, _ := utf8.DecodeRune(p[t.i : t.i+t.n])
+		r, n := utf8.DecodeRune(p[i:])
 		for range max(1, runewidth.RuneWidth(r)) {
 			out = append(out, maskedRune...)
 		}
-		at = t.i + t.n
+		for i += n; i < len(p) && hidden[i] && !utf8.RuneStart(p[i]); i++ {
+		}
 	}
-	m.traced = m.traced[:0]
-	if out != nil {
-		out = append(out, p[at:]...)
-	}
-	return m.replaced(p, out)
+	return out
 }
 
 // replaced returns the recorded output without the secrets that were seen; nil: p

@@ -3,6 +3,7 @@ package judge
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"sallyport"
 	"sallyport/internal/term"
@@ -97,10 +98,10 @@ func (p *pending) joined(lines []string) string {
 	return string(p.open[0].text) + "\n" + lines[0]
 }
 
-// before returns the text that a line would be added to, with its end.
+// before returns the text that a line would be added to, on one line.
 func (p *pending) before() string {
 	if len(p.open) == 0 || p.alone {
 		return ""
 	}
-	return string(p.open[0].text) + "\n"
+	return strings.NewReplacer("\\\n", "", "\n", " ").Replace(string(p.open[0].text) + "\n")
 }

@@ -124,7 +124,7 @@ func (c *Commands) Unverifiable() Verdict {
 // Judge returns what the line meets. The line may span several lines of text.
 // The zero Verdict allows it.
 func (c *Commands) Judge(line string) (v Verdict) {
-	if !c.Active() {
+	if !c.Active() && !c.Masks() { // a mask has to know which lines belong together
 		return Verdict{}
 	}
 	defer func() {

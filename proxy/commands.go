@@ -134,7 +134,19 @@ func readable(p *wire.Pty) (changed bool) {
 	case "", "dumb", "unknown", "network", "emacs", "cons25", "printer":
 		p.Term, changed = "vt100", true
 	}
+	changed = p.Keep(harmless) || changed
 	return roomy(&p.Columns, &p.Rows) || changed
+}
+
+// harmless reports whether a mode of the client's terminal cannot make the target
+// see other keys, or other ends of lines, than the judge does: the erase key, flow
+// control, UTF-8, how echo and output look, and the speeds (RFC 4254, section 8).
+func harmless(op byte) bool {
+	switch {
+	case op == wire.VERASE, op >= 38 && op <= 42, op >= 54 && op <= 56, op == 60, op == 61, op >= 70 && op <= 75, op == 91, op == 128, op == 129:
+		return true
+	}
+	return false
 }
 
 // roomy is sized for a window that is too small. Zero says nothing and stays.

@@ -8,7 +8,9 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
+	"iter"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -63,12 +65,40 @@ const VERASE = 3
 
 // Mode returns a mode of the terminal, if the client has named it.
 func (p Pty) Mode(op byte) (value uint32, ok bool) {
-	for m := p.Modes; len(m) >= 5 && m[0] != 0 && m[0] < 160; m = m[5:] { // others have no length
-		if m[0] == op {
-			return uint32(m[1])<<24 | uint32(m[2])<<16 | uint32(m[3])<<8 | uint32(m[4]), true
+	for one := range p.modes() {
+		if one[0] == op {
+			return binary.BigEndian.Uint32([]byte(one[1:])), true
 		}
 	}
 	return 0, false
+}
+
+// Keep drops the modes that keep does not want.
+func (p *Pty) Keep(keep func(op byte) bool) (dropped bool) {
+	var kept []byte
+	for one := range p.modes() {
+		if keep(one[0]) {
+			kept = append(kept, one...)
+		} else {
+			dropped = true
+		}
+	}
+	if dropped {
+		p.Modes = string(append(kept, 0)) // TTY_OP_END
+	}
+	return dropped
+}
+
+// modes yields the modes, five bytes each. Those from 160 on are not defined yet
+// and end the list (RFC 4254, section 8).
+func (p Pty) modes() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for m := p.Modes; len(m) >= 5 && m[0] != 0 && m[0] < 160; m = m[5:] {
+			if !yield(m[:5]) {
+				return
+			}
+		}
+	}
 }
 
 // ParseWindow reads a window-change.

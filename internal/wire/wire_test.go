@@ -90,3 +90,31 @@ func FuzzParse(f *testing.F) {
 		_, _ = ParseExitSignal(b) // a boolean may be any non-zero byte
 	})
 }
+
+// Attack: name terminal modes with which the target would see other keys than the
+// gateway does. What is malformed is not kept.
+func TestModes(t *testing.T) {
+	list := "\x03\x00\x00\x00\x7f" + "\x21\x00\x00\x00\x01" + "\x35\x00\x00\x00\x00" + "\x00"
+	p := Pty{Modes: list}
+	if v, ok := p.Mode(VERASE); v != 0x7f || !ok {
+		t.Errorf("VERASE is %#x, %t", v, ok)
+	}
+	if v, ok := p.Mode(33); v != 1 || !ok {
+		t.Errorf("ISTRIP is %d, %t", v, ok)
+	}
+	if _, ok := p.Mode(50); ok {
+		t.Error("ISIG was found")
+	}
+	if p.Keep(func(byte) bool { return true }) || p.Modes != list {
+		t.Errorf("all kept: %q", p.Modes)
+	}
+	if !p.Keep(func(op byte) bool { return op == VERASE }) || p.Modes != "\x03\x00\x00\x00\x7f\x00" {
+		t.Errorf("one kept: %q", p.Modes)
+	}
+	for _, malformed := range []string{"", "\x00", "\x21\x00", "\xff\x00\x00\x00\x01"} {
+		p := Pty{Modes: malformed}
+		if _, ok := p.Mode(33); ok || p.Keep(func(byte) bool { return false }) {
+			t.Errorf("%q has modes", malformed)
+		}
+	}
+}
