@@ -663,6 +663,7 @@ func (j *Judge) passed(b byte, what kind, shown bool) error {
 		return nil
 	case what == pasted:
 		text, keys := l.text, l.keys
+		l.ends = 0
 		l.text, l.keys, l.kept = text[:0], keys[:0], l.kept[:0]
 		l.odd, l.moved = true, inside // the real Enter is for all of it
 		return nil
@@ -698,8 +699,9 @@ func (j *Judge) drop(v policy.Verdict) error {
 	})
 	for range 5 {
 		if err == nil && paste { // in a paste it would be text, and it would drop what ends the paste
+			j.locked(func() { j.sent, j.answered = time.Now(), false })
 			err = j.cfg.Send([]byte(pasteEnd))
-			j.wait(screenMax+j.rtt(), func() time.Duration { return j.rtt() + 2*quietFor - time.Since(j.sent) })
+			j.rest()
 		}
 		if err == nil {
 			err = j.cfg.Send([]byte{ctrlC})
