@@ -208,14 +208,14 @@ func TestTheDocumentsSnippetsLoad(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	commands := blocks(readDoc(t, "docs/commands.md"), "yaml")
+	commands := blocks(readDoc(t, "docs/command-control.md"), "yaml")
 	if len(commands) == 0 {
 		t.Fatal("no snippet")
 	}
-	i := strings.Index(sample, "    commands:\n")
+	i := strings.Index(sample, "    commands:")
 	j := strings.Index(sample, "permissions:")
 	indented := "    " + strings.ReplaceAll(strings.TrimSpace(commands[0]), "\n", "\n    ") + "\n"
-	if _, err := config.Parse("commands.md", []byte(sample[:i]+indented+sample[j:])); err != nil {
+	if _, err := config.Parse("command-control.md", []byte(sample[:i]+indented+sample[j:])); err != nil {
 		t.Error(err)
 	}
 }
