@@ -46,13 +46,12 @@ func (b *bridge) start(req *ssh.Request) {
 		return
 	}
 	commands := b.x.commands()
+	var verdict policy.Verdict
 	if b.kind == sallyport.ChannelExec {
-		if v := commands.Judge(command); v.Action > sallyport.Allow {
-			b.judged(commands, command, v)
-			if v.Action >= sallyport.Deny {
-				b.forbid(req, v)
-				return
-			}
+		if verdict = commands.Judge(command); verdict.Action >= sallyport.Deny {
+			b.judged(commands, command, verdict)
+			b.forbid(req, verdict)
+			return
 		}
 	}
 	moves, err := b.moves(command)
@@ -74,6 +73,9 @@ func (b *bridge) start(req *ssh.Request) {
 	if err := b.record(commands.Masked(command)); err != nil && !b.x.recordingFailed(err) {
 		_ = req.Reply(true, nil)
 		return
+	}
+	if b.kind == sallyport.ChannelExec { // now there is a recording to mark
+		b.judged(commands, command, verdict)
 	}
 	b.watch(commands, command)
 	b.follow(moves)
