@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport"
@@ -134,6 +135,9 @@ func (c *Commands) Judge(line string) (v Verdict) {
 	}()
 	s := shell.Parse(line)
 	v = c.judge(&s)
+	if p := c.Masked(v.Program); p != v.Program { // MY-TOKEN=x is no assignment, but a program's name
+		v.Program, v.Reason = p, strings.ReplaceAll(v.Reason, v.Program, p)
+	}
 	v.Incomplete, v.Heredoc = s.Incomplete, s.Heredoc
 	return v
 }

@@ -119,3 +119,14 @@ func FuzzSecrets(f *testing.F) {
 		c.Masked(line)
 	})
 }
+
+// A secret may stand where the program's name is read: then it is in no reason.
+func TestReasonsHoldNoSecret(t *testing.T) {
+	c := mustCompile(t, sallyport.Commands{Mode: sallyport.AllowList, Rules: []sallyport.CommandRule{{Program: "ls", Action: sallyport.Allow}}, Mask: []string{"*TOKEN={}"}})
+	for _, line := range []string{"MY-TOKEN=hunter2", "ls; sudo MY-TOKEN=hunter2"} {
+		v := c.Judge(line)
+		if v.Action != sallyport.Deny || strings.Contains(v.Program+v.Reason, "hunter2") {
+			t.Errorf("%s: %+v", line, v)
+		}
+	}
+}
