@@ -219,3 +219,34 @@ func TestTheDocumentsSnippetsLoad(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What the documents show of sallyport policy is what it prints, asked about the
+// sample configuration.
+func TestTheDocumentsShowWhatPolicySays(t *testing.T) {
+	n := 0
+	for _, doc := range []string{"README.md", "docs/command-control.md"} {
+		for _, block := range blocks(readDoc(t, doc), "console") {
+			for part := range strings.SplitSeq("\n"+block, "\n$ ") {
+				line, shown, _ := strings.Cut(part, "\n")
+				rest, ok := strings.CutPrefix(line, "sallyport policy ")
+				if !ok {
+					continue
+				}
+				n++
+				words, err := exec.Command("sh", "-c", `printf '%s\n' `+rest).Output()
+				if err != nil {
+					t.Fatal(err)
+				}
+				args := append([]string{"policy"}, strings.Split(strings.TrimSpace(string(words)), "\n")...)
+				var out, errs bytes.Buffer
+				run(context.Background(), append(args, "--config", "../../configs/sample.yaml"), streams{strings.NewReader(""), &out, &errs})
+				if diff := cmp.Diff(strings.TrimSpace(shown), strings.TrimSpace(out.String())); diff != "" {
+					t.Errorf("%s: %s: shown (-), printed (+):\n%s%s", doc, line, diff, &errs)
+				}
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d are shown", n)
+	}
+}

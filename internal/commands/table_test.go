@@ -269,7 +269,7 @@ Written by ` + "`make test-commands UPDATE=1`" + `. Each case is typed at a real
 ` + "`ssh -tt`" + ` in a terminal to an OpenSSH sshd. A forbidden case is good if the line was refused, the directory
 that it would have damaged is as it was, and the session goes on (or has ended, where the rules terminate); without
 a judge it does its damage. An innocent case is good if nothing was refused, its effect is exactly the one that was
-wanted, and the session goes on. Known misses are what [command rules](command-control.md) say they cannot see. The second
+wanted, and the session goes on. Known misses are what [command control](command-control.md) says it cannot see. The second
 latency is added to each round trip between gateway and target.
 
 `
