@@ -55,6 +55,9 @@ func (e *echo) shown() error {
 		return nil
 	}
 	at := e.screen.Cursor()
+	if cols, _ := e.screen.Size(); (at.Row-e.anchor.Row-1)*int64(cols) > int64(len(want)) {
+		return nil // more than was typed
+	}
 	got := e.screen.Between(e.anchor, at)
 	if got == "" || !bytes.HasPrefix(want, []byte(got)) {
 		return nil
@@ -87,6 +90,14 @@ func firstLine(p []byte) []byte {
 func (e *echo) committed(b byte, shown bool) error {
 	// Text that is still unseen at Enter may be shown in a moment, when it came
 	// in one packet; the timer decides.
+	if i := bytes.LastIndexAny(e.held, "\r\n\x0f"); shown && i >= 0 && hasText(e.held[:i]) {
+		// The line before was never shown; this one says nothing of it.
+		p := e.held[:i+1]
+		e.held = e.held[i+1:]
+		if err := e.record(p, true); err != nil {
+			return err
+		}
+	}
 	e.held = append(e.held, b)
 	if shown {
 		e.late, e.seen = false, false

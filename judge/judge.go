@@ -8,12 +8,16 @@
 // screen has what they made.
 //
 //	judge.go     the story of a key: ready, forward, commit
+//	state.go     where keys go: a shell, a program, one with the whole screen
+//	verdict.go   what the line is, and what it meets
+//	output.go    what the target shows
 //	keys.go      what was typed since the last commit
 //	reading.go   what the line is, from the screen and the keys
 //	barrier.go   that the screen shows all that was typed
 //	running.go   what is typed where no shell reads
 //	pending.go   lines that belong together
-//	echo.go      what was typed unseen, and secrets typed visibly
+//	echo.go      what was typed unseen
+//	mask.go      secrets that were typed visibly
 //	script.go    a shell without a terminal
 //
 // Every signal of the target's may add judging and never removes it.
@@ -24,7 +28,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -302,7 +305,7 @@ func (j *Judge) begin() {
 		// A prompt and more: zsh has put a line there before a key was pressed.
 		l.anchor, l.prompt = s.After(s.LineStart(cur), p), p
 	}
-	j.mask.begin(l.anchor, j.pending.before())
+	j.mask.begin(l.anchor, l.prompt, j.pending.before())
 }
 
 // leftOfCursor returns what stands left of the cursor on its line, if that is
@@ -418,238 +421,6 @@ type decision struct {
 	shown bool // the screen has the line
 }
 
-// kindOf returns what a commit is. j.mu is held.
-func (j *Judge) kindOf(b byte, in state) kind {
-	l := &j.line
-	switch {
-	case in == fullscreen || in == running:
-		return input
-	case l.paste && l.edited && !l.doubtful:
-		return pasted
-	case l.softly(b):
-		return maybe
-	}
-	return aLine
-}
-
-// state is where keys go.
-type state int
-
-const (
-	prompt     state = iota // a shell's line editor, or a shell without one
-	running                 // a program
-	fullscreen              // a program that has the whole screen
-)
-
-// state is computed from the screen, never remembered from events. j.mu is held.
-func (j *Judge) state() state {
-	s, l := j.screen, &j.line
-	if l.broke && j.last == policy.ReadsInput {
-		j.last = policy.ReadsNothing // the program may have ended
-	}
-	asks := j.asksFor(l.prompt, true)
-	known := j.prompts.exact(l.prompt) || j.prompts.ends(l.prompt) && !asks || j.prompts.within(j.leftOfCursor())
-	ons, _ := s.Events()
-	switch {
-	case known || len(j.pending.open) > 0:
-		return prompt
-	case ons == 0 && l.sure && endsWithMark(l.prompt) && j.last == policy.ReadsNothing:
-		return prompt // of a shell without a line editor, whose prompt has changed
-	case s.Alternate() && j.last != policy.ReadsShell:
-		return fullscreen
-	case asks:
-		return running
-	case s.Bracketed() || j.last == policy.ReadsShell:
-		return prompt
-	}
-	return running
-}
-
-// asksFor reports whether a row begins with the prompt of the program that was
-// started, which reads lines as a shell does; whole: and is nothing else. By name,
-// and only where the shell has another: a program that is not known may start a
-// shell. j.mu is held.
-func (j *Judge) asksFor(row string, whole bool) bool {
-	if j.last != policy.ReadsInput || j.mute || j.at != "" && strings.HasPrefix(row, j.at) {
-		return false
-	}
-	for _, i := range interpreters {
-		if m := i.prompt.FindString(row); m != "" && i.program.MatchString(j.runs) {
-			return !whole || m == row
-		}
-	}
-	return false
-}
-
-// interpreters are well-known programs with their prompts.
-var interpreters = []struct{ program, prompt *regexp.Regexp }{
-	{regexp.MustCompile(`^(mysql|mariadb)$`), regexp.MustCompile(`^(mysql|MariaDB \[[^\]]*\]|\s+[-'"/*\x60])> `)},
-	{regexp.MustCompile(`^psql$`), regexp.MustCompile(`^[\w.-]+[=(!*'"$-]+[>#] `)},
-	{regexp.MustCompile(`^sqlite3?$`), regexp.MustCompile(`^(sqlite|\s+\.\.\.)> `)},
-	{regexp.MustCompile(`^i?python[\d.]*$`), regexp.MustCompile(`^(>>>|\.\.\.|In \[\d+\]:|\s+\.\.\.:) `)},
-	{regexp.MustCompile(`^irb[\d.]*$`), regexp.MustCompile(`^irb\([^)]*\):\d+.\S*[>*"'] `)},
-	{regexp.MustCompile(`^(s?ftp|lftp|virsh|gdb|lldb|telnet|bc|redis-cli)$`), regexp.MustCompile(`^(s?ftp> |lftp .*> |virsh # |\(gdb\) |\(lldb\) |telnet> |[\w.:]+> )`)},
-}
-
-// look waits until the screen shows the line, and reads it. j.sending is held.
-func (j *Judge) look() (readings, error) {
-	var r readings
-	// The fast path; or the echo is on its way.
-	if j.line.plain() && j.line.sure && j.wait(quietFor+j.rtt(), func() time.Duration {
-		if j.shows() {
-			return 0
-		}
-		return later
-	}) {
-		r.add(string(j.line.text))
-		r.sure, r.seen, r.shown = true, true, true
-		if !j.prompts.exact(j.line.prompt) {
-			r.tails(j.line.prompt+string(j.line.text), len(j.line.prompt))
-			r.words(j.line.prompt+string(j.line.text), len(j.line.prompt))
-		}
-		return r, nil
-	}
-	if j.line.last == tabKey {
-		// Is there a menu to choose from? It takes a while to find what is in it.
-		j.wait(screenMax+j.rtt(), func() time.Duration { return max(j.quiet(menuFor), j.rtt()+menuFor-time.Since(j.sent)) })
-	}
-	var bar bool
-	j.locked(func() { bar = j.mayBar() })
-	heard := j.line.vi && j.rest() || !j.line.any
-	if bar {
-		seen, err := j.bar()
-		if err != nil {
-			return r, err
-		}
-		j.locked(func() { r = j.read() })
-		// An empty line in a vi-like editor's command mode answers nothing.
-		r.unheard = !seen && !(heard && len(r.lines)+len(r.weak) == 0)
-	} else {
-		heard = j.rest()
-		j.locked(func() { r = j.read() })
-		r.unheard = !heard
-	}
-	if j.line.paste {
-		r.add(string(j.line.text))
-	}
-	return r, nil
-}
-
-// shows reports whether the screen shows what plain keys made. j.mu is held.
-func (j *Judge) shows() bool {
-	s, l := j.screen, &j.line
-	if !l.plain() || !l.sure || l.moved != atEnd || j.prompts.exact(l.prompt) != j.prompts.ends(l.prompt) {
-		return false
-	}
-	return s.Left(l.anchor) == l.prompt && s.Text(l.anchor, s.Cursor()) == string(l.text)
-}
-
-// glimpse is look for a role without rules, where nothing waits. j.mu is held.
-func (j *Judge) glimpse() readings {
-	var r readings
-	if in := j.state(); in != prompt || !j.line.sure {
-		return r
-	}
-	if j.line.plain() {
-		if r.shown = j.shows(); r.shown || j.screen.Bracketed() {
-			r.add(string(j.line.text))
-		}
-	} else if found := j.read(); found.sure {
-		r = found
-	}
-	if len(r.lines) > 0 {
-		r.sure, r.seen = true, true
-	}
-	return r
-}
-
-// judge returns the worst that any reading of the line meets. j.mu is held.
-func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, text string) {
-	c, l := j.cfg.Commands, &j.line
-	var next pending
-	next.first, next.prompt = l.anchor, l.prompt
-	lines := r.lines
-	if p := &j.pending; len(p.open) > 0 {
-		if len(lines) == 0 {
-			lines = []string{""}
-		}
-		// After a Ctrl-C, or at another prompt like that of the first line, the
-		// shell has probably dropped it.
-		again := next.first != p.first && next.prompt == p.prompt && trim(p.prompt) != ""
-		p.alone = p.alone || again || l.broke
-		next.first, next.prompt = p.first, p.prompt
-	}
-	if what == maybe && b == '#' { // makes a comment of the line, or a line of the comment
-		lines, r.weak = nil, nil
-		for _, line := range r.lines {
-			if strings.HasPrefix(line, "#") {
-				r.weak = append(r.weak, strings.TrimLeft(line, "# "))
-			}
-		}
-	}
-	for _, line := range lines {
-		v := j.pending.judge(c, j.rules, line, len(lines) == 1, &next)
-		if text == "" || v.Action > worst.Action {
-			text, worst = line, v
-		}
-	}
-	for _, line := range r.weak {
-		if v := c.Judge(line); v.Rule != "" && v.Action > worst.Action {
-			text, worst = line, v
-		}
-	}
-	if len(lines) > 1 && worst.Rule == "" && worst.Action > sallyport.Alert && worst.Class != sallyport.ClassUnverifiable {
-		worst.Action = sallyport.Alert // of several readings one is wrong
-	}
-	// Nobody can say what this key runs.
-	blank := !r.sure && len(r.lines)+len(r.weak) == 0
-	unread := what != input && l.odd && (blank || r.unheard)
-	if v := c.Unverifiable(); (l.long || unread) && v.Action > worst.Action {
-		worst = v
-	}
-	if j.unseen(r) {
-		worst = unshown(worst)
-		text = ""
-		if b != ctrlD {
-			l.keys = nil // nor is it yanked into a line that is told
-		}
-	}
-	text = j.mask.line(text)
-	if what == aLine || what == pasted || what == maybe && worst.Action >= sallyport.Deny {
-		j.after(b, worst, next, r)
-	}
-	return worst, text
-}
-
-// after prepares for what follows the verdict. j.mu is held.
-func (j *Judge) after(b byte, v policy.Verdict, next pending, r *readings) {
-	l := &j.line
-	if v.Action >= sallyport.Deny {
-		return
-	}
-	if r.sure && l.sure && l.plain() && l.any && !j.screen.Alternate() && !l.paste && j.shows() {
-		j.prompts.learn(l.prompt)
-	}
-	j.at = l.prompt
-	if v.Class == sallyport.ClassTamper {
-		j.mute = true
-	}
-	whole := j.pending.joined(r.lines)
-	if b != ctrlD {
-		j.pending = next
-	}
-	switch {
-	case len(next.open) > 0:
-	case trim(whole) != "":
-		j.last, j.asks, j.runs = policy.Reads(whole), policy.AsksFirst(whole), ""
-		if programs := policy.Programs(whole); len(programs) > 0 {
-			j.runs = programs[len(programs)-1][0]
-		}
-	case l.any && !r.sure:
-		j.last = policy.ReadsNothing
-	}
-}
-
 // passed notes that b goes to the target. j.mu is held.
 func (j *Judge) passed(b byte, what kind, shown bool) error {
 	l := &j.line
@@ -745,74 +516,6 @@ func (j *Judge) dropped(row int64) bool {
 	return fresh && (trim(right) == "" || strings.HasPrefix(right, "  ") || s.Ghost(cur))
 }
 
-// Output takes what the target shows, and shows it.
-func (j *Judge) Output(p []byte) (err error) {
-	if !j.cfg.PTY || j.ended.Load() {
-		return j.cfg.Show(p, nil)
-	}
-	defer j.guard(&err)
-	j.showing.Lock()
-	defer j.showing.Unlock()
-	show, recorded := p, []byte(nil)
-	j.locked(func() {
-		recorded = j.draw(p)
-		j.drawn, j.answered = time.Now(), true
-		if j.woken != nil {
-			close(j.woken)
-			j.woken = nil
-		}
-		j.bells += bytes.Count(p, []byte{0x07})
-		if v := j.veil; v != nil && !v.off {
-			v.raw = append(v.raw, p...)
-			show = nil
-			if len(v.raw) > veilMax {
-				v.off = true
-				show, recorded = v.lift(j.screen, &j.mask)
-			}
-		}
-	})
-	return j.show(show, recorded)
-}
-
-func (j *Judge) show(p, recorded []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	return j.cfg.Show(p, recorded)
-}
-
-// draw shows p on the model, and returns what the recording is to have of it, nil
-// for p itself. j.mu is held.
-func (j *Judge) draw(p []byte) []byte {
-	// What was typed may be on the screen at the end of a row only, before the
-	// output of the line that it ran.
-	for rest := p; len(rest) > 0; {
-		n := len(rest)
-		if len(j.echo.held) > 0 || j.mask.on() {
-			if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
-				n = max(i, 1)
-			}
-		}
-		j.mask.draw(j.screen, rest[:n], len(p)-len(rest))
-		_ = j.echo.shown() // a recording that failed ends the session by itself
-		rest = rest[n:]
-	}
-	return j.mask.masked(p)
-}
-
-// watchEcho masks what stays unseen. j.mu is held.
-func (j *Judge) watchEcho() {
-	wait := echoWait
-	if j.screen.Bracketed() {
-		wait = settleMax
-	}
-	j.echo.watch(wait+j.rtt(), func() {
-		var err error
-		defer j.guard(&err)
-		j.locked(func() { err = j.echo.hide() })
-	})
-}
-
 // Resize follows the client's window.
 func (j *Judge) Resize(cols, rows int) {
 	var err error
@@ -847,50 +550,6 @@ func (j *Judge) isClosed() bool {
 	default:
 		return false
 	}
-}
-
-// wait waits until a condition holds, at most a time, and reports whether it
-// does. The condition is asked with the state locked; it returns 0 where it
-// holds, or after which time to ask again if nothing is drawn before.
-func (j *Judge) wait(most time.Duration, holds func() time.Duration) (ok bool) {
-	end := time.NewTimer(max(0, most))
-	defer end.Stop()
-	for {
-		var again time.Duration
-		var woken chan struct{}
-		j.locked(func() {
-			if again = holds(); j.woken == nil {
-				j.woken = make(chan struct{})
-			}
-			woken = j.woken
-		})
-		if again <= 0 {
-			return true
-		}
-		ask := time.NewTimer(again)
-		select {
-		case <-woken:
-		case <-ask.C:
-		case <-end.C:
-			ask.Stop()
-			j.locked(func() { ok = holds() <= 0 })
-			return ok
-		case <-j.done:
-			ask.Stop()
-			return false
-		}
-		ask.Stop()
-	}
-}
-
-// quiet returns how long it is until nothing was drawn for d. j.mu is held.
-func (j *Judge) quiet(d time.Duration) time.Duration { return d - time.Since(j.drawn) }
-
-func (j *Judge) rtt() time.Duration {
-	if j.cfg.RTT == nil {
-		return 0
-	}
-	return min(j.cfg.RTT(), 2*time.Second)
 }
 
 // locked runs f with the state locked, and unlocks it where f panics.

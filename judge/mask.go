@@ -21,6 +21,7 @@ type mask struct {
 	keys   []piece // of the line, not recorded yet
 	size   int
 	anchor term.Pos // where the line is shown
+	prompt string   // what stood left of it
 	hit    bool     // a secret was seen in it
 	areas  []area   // where
 	before string   // what the line is added to
@@ -49,6 +50,7 @@ const (
 	maxValues  = 16
 	minValue   = 4        // bytes; shorter ones are everywhere
 	afterLine  = 16 << 10 // bytes
+	maxLooked  = 8 << 10  // cells of a line, which is longer than anybody types one
 	maskedRune = "•"
 )
 
@@ -63,8 +65,9 @@ func (m *mask) init(c *policy.Commands, record func(p []byte, secret bool) error
 func (m *mask) on() bool { return m.commands != nil && m.after > 0 }
 
 // begin begins a line that is shown at a place, and is added to what was before it.
-func (m *mask) begin(at term.Pos, before string) {
+func (m *mask) begin(at term.Pos, prompt, before string) {
 	if m.commands != nil {
+		m.prompt = prompt
 		m.anchor, m.after, m.hit, m.areas, m.before = at, afterLine, false, m.areas[:0], before
 	}
 }
@@ -124,20 +127,21 @@ func (m *mask) end() error {
 	keys := m.keys
 	m.keys, m.size = nil, 0
 	m.keys = keys // for run
-	found := false
+	found, edited := false, false
 	for i, k := range keys {
 		if k.secret || i > 0 && !keys[i-1].secret {
 			continue
 		}
 		run := m.run(i)
 		found = len(m.spans(run)) > 0 || found
-		if edited, _ := readline(run, nil); !found && len(m.secrets(edited)) > 0 {
+		edited = edited || bytes.ContainsFunc(run, func(r rune) bool { return r < ' ' && r != '\r' && r != '\n' || r == del })
+		if line, _ := readline(run, nil); !found && len(m.secrets(line)) > 0 {
 			m.hit = true
 		}
 	}
 	m.keys = nil
 	// Typed with keys that only the screen shows the sense of.
-	all := m.hit && !found
+	all := m.hit && (!found || edited)
 	var run []byte
 	flush := func() error {
 		p := run
@@ -245,6 +249,9 @@ func (m *mask) draw(s *term.Terminal, p []byte, offset int) {
 		m.traced = append(m.traced, trace{offset + i, n, at})
 	})
 	// The line where it began, and whatever may be one behind a prompt.
+	if len(m.traced) == 0 {
+		return
+	}
 	cur := s.Cursor()
 	start := s.LineStart(cur)
 	if m.anchor.Row < cur.Row {
@@ -256,7 +263,14 @@ func (m *mask) draw(s *term.Terminal, p []byte, offset int) {
 		return
 	}
 	var r readings
-	whole := s.Text(start, s.End(cur))
+	end := s.End(cur)
+	if cols, _ := s.Size(); end.Row-start.Row > maxLooked/int64(cols) {
+		return
+	}
+	whole := s.Text(start, end)
+	if m.prompt != "" && strings.HasPrefix(whole, m.prompt) { // drawn anew elsewhere
+		m.look(s, s.After(start, m.prompt), s.End(cur))
+	}
 	r.tails(whole, len(whole))
 	for _, tail := range r.weak {
 		m.look(s, s.After(start, whole[:len(whole)-len(tail)]), s.End(cur))
@@ -265,6 +279,9 @@ func (m *mask) draw(s *term.Terminal, p []byte, offset int) {
 
 // look finds the secrets of the line, or the rows of it, between two places.
 func (m *mask) look(s *term.Terminal, at, end term.Pos) {
+	if cols, _ := s.Size(); end.Row-at.Row > maxLooked/int64(cols) {
+		end = term.Pos{Row: at.Row + maxLooked/int64(cols)}
+	}
 	line := s.Text(at, end)
 	for _, span := range m.secrets(line) {
 		m.hit = true
