@@ -87,9 +87,10 @@ type Judge struct {
 	sending sync.Mutex
 	showing sync.Mutex
 
-	done  chan struct{} // closed by Close
-	once  sync.Once
-	ended atomic.Bool
+	done   chan struct{} // closed by Close
+	once   sync.Once
+	ended  atomic.Bool
+	failed atomic.Bool
 
 	mu       sync.Mutex
 	woken    chan struct{} // closed when output comes; nil: nobody waits
@@ -564,6 +565,7 @@ func (j *Judge) locked(f func()) {
 func (j *Judge) guard(err *error) {
 	if r := recover(); r != nil {
 		j.ended.Store(true)
+		j.failed.Store(true)
 		*err = ErrTerminate
 		j.cfg.Failed(fmt.Sprintf("the judge failed (%T)", r)) // the value may hold what was typed
 	}

@@ -129,7 +129,7 @@ func (l *line) commits(b byte, edited bool) bool {
 	case ctrlO:
 		return !l.after(ctrlX) // zsh's overwrite-mode
 	case ctrlD: // dash runs what was typed at the second one
-		return !edited && len(l.keys) > 0
+		return len(l.keys) > 0 && (!edited || runsWithin(l.text)) // or lists completions
 	}
 	return l.softly(b)
 }
@@ -144,13 +144,13 @@ func (l *line) softly(b byte) bool {
 	case b == tab:
 		return runsWithin(l.text)
 	case l.after(ctrlX):
-		return b == ctrlE || b == 'e' || b == 'E' || b == '*'
+		return b == ctrlE || b == 'e' || b == 'E' || b == '*' || runsWithin(l.text)
 	case len(l.escape) == 0:
 		return l.vi && (b == '#' || b == 'v')
 	}
 	switch s := string(l.escape); {
 	case s == "\x1b":
-		return strings.IndexByte("aA#zZhH?v\x05", b) >= 0
+		return strings.IndexByte("aA#zZhH?v\x05", b) >= 0 || b != '[' && b != 'O' && runsWithin(l.text)
 	case s == "\x1bO":
 		return b == 'M'
 	case b == 'u':
@@ -161,14 +161,10 @@ func (l *line) softly(b byte) bool {
 	return false
 }
 
-// runsWithin reports whether a text holds a substitution.
+// runsWithin reports whether a text holds a substitution, which some keys run in
+// order to complete or to show something.
 func runsWithin(text []byte) bool {
-	for _, open := range []string{"$(", "`", "<(", ">(", "=(", "${"} {
-		if bytes.Contains(text, []byte(open)) {
-			return true
-		}
-	}
-	return false
+	return bytes.ContainsAny(text, "(`") || bytes.Contains(text, []byte("${"))
 }
 
 // after reports whether b was the last key.

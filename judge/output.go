@@ -10,8 +10,11 @@ const maxLooks = 64
 
 // Output takes what the target shows, and shows it.
 func (j *Judge) Output(p []byte) (err error) {
-	if !j.cfg.PTY || j.ended.Load() {
+	switch {
+	case !j.cfg.PTY:
 		return j.cfg.Show(p, nil)
+	case j.failed.Load(): // nobody knows what is secret in it
+		return ErrTerminate
 	}
 	defer j.guard(&err)
 	j.showing.Lock()

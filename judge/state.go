@@ -24,7 +24,7 @@ func (j *Judge) kindOf(b byte, in state) kind {
 		return input
 	case l.paste && l.edited && !l.doubtful:
 		return pasted
-	case l.softly(b):
+	case l.softly(b), b == ctrlD && l.edited:
 		return maybe
 	}
 	return aLine

@@ -90,9 +90,10 @@ func (j *Judge) judge(r *readings, b byte, what kind) (worst policy.Verdict, tex
 		if len(lines) == 0 {
 			lines = []string{""}
 		}
-		// After a Ctrl-C, or at another prompt like that of the first line, the
+		// After a Ctrl-C, or at another prompt that ends as that of the first line, the
 		// shell has probably dropped it.
-		again := next.first != p.first && next.prompt == p.prompt && trim(p.prompt) != ""
+		again := next.first != p.first && trim(p.prompt) != "" &&
+			(next.prompt == p.prompt || mark(p.prompt) != "" && mark(next.prompt) == mark(p.prompt))
 		p.alone = p.alone || again || l.broke
 		next.first, next.prompt = p.first, p.prompt
 	}

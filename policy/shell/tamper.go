@@ -18,6 +18,7 @@ func sensitive(name string) bool {
 func (w *walker) tamper(program string, args []string) {
 	switch program {
 	case "bind", "bindkey", "zle":
+		w.keys(program, args)
 		for _, a := range args {
 			if program != "bind" || !strings.HasPrefix(a, "-") || strings.ContainsAny(a, "xfrum") {
 				w.find(Tamper, program, "%s changes the keys of the line editor", program)
@@ -46,6 +47,23 @@ func (w *walker) tamper(program string, args []string) {
 		}
 	case "read", "printf", "mapfile", "readarray", "getopts", "unset":
 		w.forget(program, args)
+	}
+}
+
+// keys reads what keys are made to type or to run: bind '"\C-t": "rm x\n"', bind -x
+// '"\C-t": rm x', bindkey -s '^T' 'rm x\n', fish's bind \ct 'rm x'.
+func (w *walker) keys(program string, args []string) {
+	for i, a := range args {
+		code := a
+		if _, after, ok := strings.Cut(a, ":"); program == "bind" && ok {
+			code = strings.Trim(strings.TrimSpace(after), `"'`)
+		} else if i == 0 || strings.HasPrefix(a, "-") {
+			continue
+		}
+		code = strings.NewReplacer(`\n`, "\n", `\r`, "\n", `\C-m`, "\n", `\C-j`, "\n", "^M", "\n", "^J", "\n").Replace(code)
+		if strings.ContainsAny(code, " \n") { // else it names a function of the editor's
+			w.text(program, code, source{})
+		}
 	}
 }
 
