@@ -465,7 +465,7 @@ func (j *Judge) drop(v policy.Verdict) error {
 	j.cfg.Notice("not run: " + v.Reason)
 	j.rest() // readline keeps a line where Ctrl-C meets it at work
 	j.locked(func() {
-		paste = j.line.paste && j.line.edited
+		paste = j.line.paste && j.line.edited && !j.line.doubtful
 		err = j.mask.end()
 		row = j.screen.Cursor().Row
 	})

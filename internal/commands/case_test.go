@@ -14,7 +14,7 @@ type kind string
 const (
 	forbidden kind = "forbidden" // refused; does damage where nothing judges
 	innocent  kind = "innocent"  // not disturbed: the effect is exactly the wanted one
-	hindered  kind = "hindered" // innocent, and known to be disturbed
+	hindered  kind = "hindered"  // innocent, and known to be disturbed
 	missed    kind = "missed"
 )
 
