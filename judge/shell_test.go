@@ -32,7 +32,7 @@ func rules(t testing.TB) *policy.Commands {
 
 // desk is a person at a real shell, with a judge between.
 type desk struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string // the shell's home; "victim" is in it
 	tty   *os.File
 	judge *judge.Judge
@@ -45,12 +45,13 @@ type desk struct {
 	verdicts []policy.Verdict
 	lines    []string
 	accepted []string
+	held     []time.Duration
 	notices  []string
 	ended    string // the reason of Terminate
 }
 
 // sit starts the shell and returns when its prompt is drawn.
-func sit(t *testing.T, commands *policy.Commands, shell ...string) *desk {
+func sit(t testing.TB, commands *policy.Commands, shell ...string) *desk {
 	t.Helper()
 	d := &desk{t: t, dir: t.TempDir(), gone: make(chan struct{})}
 	d.more = sync.NewCond(&d.mu)
@@ -90,6 +91,7 @@ func sit(t *testing.T, commands *policy.Commands, shell ...string) *desk {
 		Notice:    func(text string) { d.change(func() { d.notices = append(d.notices, text) }) },
 		Terminate: func(reason string) { d.change(func() { d.ended = reason }) },
 		Failed:    func(reason string) { d.change(func() { d.ended = reason }) },
+		Held:      func(t time.Duration) { d.change(func() { d.held = append(d.held, t) }) },
 	})
 	go func() {
 		defer close(d.gone)
