@@ -185,6 +185,9 @@ func (l *line) key(b byte) {
 	case b == ctrlC && !l.paste: // within a paste it may be text
 		l.reset()
 		l.broke = true
+	case b == ctrlD && len(l.keys) == 1 && !l.paste: // the end of a program's input: what follows begins elsewhere
+		l.reset()
+		l.broke = true
 	case len(l.escape) > 0:
 		l.inEscape(b)
 	case b == esc:

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sallyport/internal/term"
 )
@@ -65,8 +66,8 @@ func (j *Judge) read() readings {
 	at, found := j.place(start, left)
 	if found {
 		j.readFrom(&r, at, cur)
-		r.seen = len(r.lines) > 0
-		r.shown = r.seen
+		r.seen = len(r.lines) > 0 && !starred(r.lines[0])
+		r.shown = r.seen && (!l.plain() || strings.Contains(r.lines[0], trim(string(l.text))))
 		switch {
 		case l.plain(): // nothing that the target draws may take the keys away
 			r.add(string(l.text))
@@ -97,6 +98,13 @@ func (j *Judge) read() readings {
 	}
 	r.tails(whole, len(whole))
 	return r
+}
+
+// starred reports whether a text is a row of one character that stands for others:
+// a secret.
+func starred(text string) bool {
+	r, _ := utf8.DecodeRuneInString(text)
+	return strings.ContainsRune("*•●⬤∙·■█◦", r) && strings.Trim(text, string(r)) == ""
 }
 
 // tails adds what stands behind each thing among the first n bytes that may be the
@@ -136,14 +144,14 @@ func (j *Judge) place(start term.Pos, left string) (term.Pos, bool) {
 	same := s.Left(l.anchor) == l.prompt
 	ons, _ := s.Events()
 	switch {
-	case there && same:
+	case there && same && ons == l.ons:
 		return l.anchor, true
 	case trim(l.prompt) != "" && strings.HasPrefix(left, l.prompt):
 		// The shell has drawn its prompt anew, below a list or on a cleared screen.
 		return s.After(start, l.prompt), true
 	case trim(l.prompt) != "" && !there && same && l.anchor.Row < start.Row && s.Bracketed() && ons == l.ons:
 		return l.anchor, true // a line of several rows
-	case there && j.prompts.likened(s.Left(l.anchor), l.prompt):
+	case there && ons == l.ons && j.prompts.likened(s.Left(l.anchor), l.prompt):
 		return l.anchor, true // a prompt that shows a mode or the time
 	}
 	return term.Pos{}, false

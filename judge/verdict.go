@@ -68,7 +68,7 @@ func (j *Judge) glimpse() readings {
 		return r
 	}
 	if j.line.plain() {
-		if r.shown = j.shows(); r.shown || j.screen.Bracketed() {
+		if r.shown = j.shows(); r.shown { // else it may be a secret
 			r.add(string(j.line.text))
 		}
 	} else if found := j.read(); found.sure {

@@ -145,6 +145,10 @@ func (c *Case) lang() string {
 
 // settle writes the rc files.
 func settle(homeDir string) error {
+	// What an earlier run has told fish to keep.
+	if err := os.RemoveAll(filepath.Join(homeDir, ".config/fish/fish_variables")); err != nil {
+		return err
+	}
 	for name, text := range homeFiles {
 		path := filepath.Join(homeDir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
