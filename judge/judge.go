@@ -136,7 +136,7 @@ const (
 	promptMax = 60 * time.Millisecond // until a prompt is drawn
 
 	// settledFor is how long nothing is drawn after an Enter that ran nothing.
-	settledFor = 150 * time.Millisecond
+	settledFor = 300 * time.Millisecond
 )
 
 // The largest screen that is modelled. Who has a larger one wraps elsewhere.
@@ -258,7 +258,7 @@ func (j *Judge) ready() {
 				case j.screen.Cursor().Row != r.row || offs != r.offs:
 					return 0
 				case j.answered: // a menu or a search took the Enter
-					return j.quiet(settledFor)
+					return j.quiet(settledFor + j.rtt())
 				}
 				return later
 			})
