@@ -314,6 +314,7 @@ func TestForbiddenLinesAreNotRun(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			d := sit(t, rules(t), tt.shell...)
 			tt.typing(d)
 			d.until("the end of the session", func() bool { return d.ended != "" })
@@ -392,6 +393,7 @@ func TestSecretsAreNotRecorded(t *testing.T) {
 	} {
 		for _, typing := range []string{"by key", "at once"} {
 			t.Run(tt.name+" "+typing, func(t *testing.T) {
+				t.Parallel()
 				d := sit(t, nil, bash...)
 				d.keys(tt.ask)
 				d.wait("over")
