@@ -336,7 +336,7 @@ func (j *Judge) commit(b byte) error {
 	}
 	switch {
 	case what == ahead:
-		j.withhold(b, text)
+		j.withhold(b)
 		return nil
 	case v.Action == sallyport.Terminate:
 		j.ended.Store(true)

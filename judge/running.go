@@ -183,7 +183,7 @@ type withheld struct {
 
 // withhold keeps an Enter until a prompt appears, where its line is judged again.
 // j.sending is held.
-func (j *Judge) withhold(b byte, text string) {
+func (j *Judge) withhold(b byte) {
 	w := &withheld{queue: []byte{b}, since: time.Now()}
 	j.locked(func() { j.withheld = w })
 	go j.release(w)
